@@ -1,0 +1,71 @@
+"""What a candidate must do: what is measured is what is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self
+
+from steelyard.models.interface import Encoder
+from steelyard.schema.corpus import Hit
+from steelyard.schema.items import Item
+from steelyard.schema.outputs import Output, Request
+from steelyard.schema.scope import Scope
+
+
+class Search(Protocol):
+    """Ranked passages of one generation, for one asker."""
+
+    def lexical(self, text: str, scope: Scope, k: int) -> list[Hit]:
+        """Best by BM25; see `Store.lexical`."""
+
+    def dense(self, text: str, scope: Scope, k: int) -> list[Hit]:
+        """Best by cosine to the embedded text; see `Store.dense`."""
+
+    def fused(self, text: str, scope: Scope, k: int, dense_weight: float) -> list[Hit]:
+        """Best by convex fusion: dense_weight * dense + (1 - dense_weight) * bm25, both scaled to 0..1 per query."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What candidates work with. `search` is None in a workspace without documents."""
+
+    encoder: Encoder
+    search: Search | None = None
+    seed: int = 0
+    out_of_scope_label: str = "out_of_scope"
+    progress: Callable[[int, int], None] = field(default=_silent)
+
+
+class Candidate(Protocol):
+    """One buildable way to do a component.
+
+    The constructor takes `Tools` and does no work. `fit` may read train rows freely, choose settings and calibrate on
+    validation rows; it never sees the holdout.
+    """
+
+    name: str
+
+    def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
+        """Learn and calibrate; returns self. Deterministic for a seed."""
+
+    def predict(self, request: Request, scope: Scope) -> Output:
+        """One output. `usage.seconds` is the wall time of this call.
+
+        Raises:
+            NotFittedError: neither fitted nor loaded.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state: `manifest.json` with hashes, JSON and safetensors files; never pickle."""
+
+    def load(self, folder: Path) -> Self:
+        """Read what `save` wrote, checking its hashes; returns self. Predictions equal those before saving.
+
+        Needs only serving libraries: no torch, no scikit-learn.
+        """

@@ -1,0 +1,32 @@
+"""What an encoder must do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def name(self) -> str:
+        """The encoder with its precision and weights hash, e.g. `minilm-fp32-1a2b3c4d`; vectors of different names never mix."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """float32, (texts, dim), rows of length 1, in the order given. The empty text has a vector too; no texts give (0, dim).
+
+        A text's vector does not depend on the other texts of the call (to 1e-5). Long texts are cut at the model's limit.
+        """
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any cut."""

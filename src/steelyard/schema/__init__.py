@@ -1,0 +1,1 @@
+"""Records and errors that travel between rooms; standard library only."""

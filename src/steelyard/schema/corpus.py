@@ -1,0 +1,132 @@
+"""Documents, their versions, passages and generations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from steelyard.schema.scope import Access
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """A heading of a document: its level (1 is the title) and where its text starts in the version's text."""
+
+    level: int
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentVersion:
+    """One document's content at a time.
+
+    `document` is the stable name, the path inside the workspace with forward slashes (`docs/payouts.md`). `version` is the
+    SHA-256 of the source bytes, in hex. `text` is the plain text all offsets refer to; `page_starts[i]` is the offset where
+    page i + 1 starts (empty where the format has no pages). `valid_from` is UTC: the commit date in a git working
+    tree, else the file's modification time. `valid_to` is None while the version is in force.
+    """
+
+    document: str
+    version: str
+    source: str
+    media_type: str
+    title: str
+    text: str
+    access: Access
+    valid_from: datetime
+    valid_to: datetime | None = None
+    headings: tuple[Heading, ...] = ()
+    page_starts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A span of one document version; `text` is exactly `version.text[start:end]`.
+
+    `id` is `{document}@{version[:12]}:{start}-{end}`. `heading` is the path of headings above the span, outermost first.
+    `page` counts from 1, None where the format has no pages.
+    """
+
+    id: str
+    document: str
+    version: str
+    title: str
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...]
+    page: int | None
+    access: Access
+    valid_from: datetime
+
+    @property
+    def search_text(self) -> str:
+        """What is embedded and indexed: title and heading path, then the passage; the offsets never refer to it."""
+        path = " > ".join(part for part in (self.title, *self.heading) if part)
+        # The title is usually the first heading too; saying it twice would weigh it twice.
+        if self.heading and self.heading[0] == self.title:
+            path = " > ".join(self.heading)
+        return f"{path}\n{self.text}" if path else self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A passage found for a query, with its score and the parts of that score by name (`bm25`, `dense`, ...)."""
+
+    passage: Passage
+    score: float
+    parts: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation:
+    """Where a quoted answer stands: `quote` is exactly the characters [start:end) of the stored version's text."""
+
+    document: str
+    version: str
+    start: int
+    end: int
+    quote: str
+    heading: tuple[str, ...]
+    page: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The citation as JSON: document, version, start, end, quote, heading, page."""
+        return {
+            "document": self.document,
+            "version": self.version,
+            "start": self.start,
+            "end": self.end,
+            "quote": self.quote,
+            "heading": list(self.heading),
+            "page": self.page,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestReport:
+    """What one ingest did. `failed` holds (path, reason); those documents keep their last good version."""
+
+    generation: int
+    added: int
+    updated: int
+    deleted: int
+    unchanged: int
+    passages: int
+    failed: tuple[tuple[str, str], ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The report with the keys of `steelyard ingest --json`."""
+        return {
+            "generation": self.generation,
+            "added": self.added,
+            "updated": self.updated,
+            "deleted": self.deleted,
+            "unchanged": self.unchanged,
+            "passages": self.passages,
+            "failed": [{"path": path, "reason": reason} for path, reason in self.failed],
+            "seconds": self.seconds,
+        }

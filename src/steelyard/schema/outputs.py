@@ -1,0 +1,64 @@
+"""What goes into a candidate and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from steelyard.schema.corpus import Citation, Hit
+from steelyard.schema.items import NO_SLOTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request to a candidate: the message, slot values for a writer, and the time the answer must hold at.
+
+    `at` None means now.
+    """
+
+    text: str
+    slots: Mapping[str, str] = field(default_factory=lambda: NO_SLOTS)
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one call used. Tokens by class; seconds are wall time; `encoder_tokens` went through an embedded encoder."""
+
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    encoder_tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both uses together."""
+        return Usage(
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            tokens_out=self.tokens_out + other.tokens_out,
+            encoder_tokens=self.encoder_tokens + other.encoder_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One candidate's output for one request.
+
+    classify fills `label`, `probability` (calibrated, 0 to 1), `out_of_scope`. answer fills `text`, `abstained` and
+    `citations`; `hits` are the passages that were used, all visible to the asker. write fills `text` (finished reply)
+    and `template` (the reply before its slots were filled). `text` is "" when the candidate declined.
+    """
+
+    text: str = ""
+    label: str | None = None
+    probability: float | None = None
+    out_of_scope: bool = False
+    abstained: bool = False
+    citations: tuple[Citation, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    template: str | None = None
+    usage: Usage = Usage()
+    trace: tuple[tuple[str, str], ...] = ()

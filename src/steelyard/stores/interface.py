@@ -1,0 +1,67 @@
+"""What an index backend must do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.schema.corpus import Hit, Passage
+from steelyard.schema.scope import Scope
+
+Vectors = NDArray[np.float32]
+"""float32, (rows, dim), rows of length 1."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Passages to add, with one vector each, in the same order."""
+
+    passages: Sequence[Passage]
+    vectors: Vectors
+
+
+class Store(Protocol):
+    """Passages with vectors and words, in numbered generations.
+
+    A row is in force in generation g when it was added at or before g and not retired at or before g. Searches name the generation
+    they read; what is staged for a later one is invisible to them, so a reader never sees half an update.
+    """
+
+    def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
+        """Prepare `generation`: add rows, and retire rows by passage id from it on.
+
+        Invisible to searches of earlier generations. Staging the same generation again first discards what was staged for it.
+        The same passage id may be added again in the generation that retires it (its access changed).
+        """
+
+    def discard(self, generation: int) -> None:
+        """Undo what was staged for `generation` and any later one; harmless when nothing was."""
+
+    def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
+        """Best `k` passages by cosine among those visible to `scope`, best first.
+
+        `vector` is float32, (dim,), of length 1. Exactly `k` hits whenever `k` are visible, else all visible ones. Equal scores
+        stand in passage-id order. `parts` carries `dense`. An empty corpus or k = 0 gives [].
+        """
+
+    def lexical(self, text: str, scope: Scope, k: int, generation: int) -> list[Hit]:
+        """Best passages by BM25 among those visible to `scope` that share a term with `text`, best first, at most `k`.
+
+        Equal scores stand in passage-id order. `parts` carries `bm25`. Stop words alone give [].
+        """
+
+    def similarities(self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int) -> dict[str, float]:
+        """Cosine of `vector` to each named passage that is visible to `scope`; others are left out."""
+
+    def passages(self, scope: Scope, generation: int) -> list[Passage]:
+        """All passages in force that `scope` may see, in passage-id order."""
+
+    def count(self, generation: int) -> int:
+        """How many passages are in force, visible to anyone or not (for operators, never for askers)."""
+
+    def optimize(self) -> None:
+        """Build or refresh indexes and compact files; changes no result of an exact search."""
