@@ -48,7 +48,9 @@ class Catalog:
         if name not in table:
             near = nearest(name, list(table))
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(table)}."
-            raise NotFoundError(f"there is no {self.kind} named '{name}'.", remedy=hint, code=f"catalog.unknown_{self.kind}")
+            raise NotFoundError(
+                f"there is no {self.kind} named '{name}'.", remedy=hint, code=f"catalog.unknown_{self.kind}"
+            )
         return table[name]
 
     def load(self, name: str) -> Any:

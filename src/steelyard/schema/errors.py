@@ -58,7 +58,15 @@ class ConfigError(UserError):
 class DataError(UserError):
     """A data file has problems; `findings` holds all of them, in row order."""
 
-    def __init__(self, message: str, *, findings: Sequence[Finding], where: str = "", remedy: str = "", code: str = "dataset.invalid") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        findings: Sequence[Finding],
+        where: str = "",
+        remedy: str = "",
+        code: str = "dataset.invalid",
+    ) -> None:
         self.findings = tuple(findings)
         super().__init__(message, where=where, remedy=remedy, code=code)
 

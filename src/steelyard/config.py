@@ -1,0 +1,312 @@
+"""One frozen settings tree: every setting with its default, unit and reason; unknown keys name the nearest."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from steelyard.schema.errors import ConfigError, nearest
+
+FILE_NAME = "steelyard.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkspaceSettings:
+    """`[workspace]`."""
+
+    name: str = "workspace"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """`[[sources]]`: a folder or git working tree, and who may see its documents."""
+
+    path: str
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSettings:
+    """`[components.NAME]`: one part of the system with one task."""
+
+    task: Literal["classify", "answer", "write"]
+    examples: str | None = None
+    questions: str | None = None
+    neutral: str | None = None
+    """Neutral rewrites of approved replies, for the style score."""
+    format: str | None = None
+    out_of_scope_label: str = "out_of_scope"
+    candidates: tuple[str, ...] = ()
+    """Candidates to weigh; empty means all of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSettings:
+    """`[system]`: end-to-end cases that need every component."""
+
+    cases: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """`[requirements]`: hard; a candidate that cannot meet one is infeasible, whatever it costs."""
+
+    citations: bool = False
+    audit: bool = False
+    scoping: bool = False
+    erasure: bool = False
+    residency: bool = False
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSettings:
+    """`[traffic]`."""
+
+    queries_per_month: float = 50_000
+    growth_per_month: float = 0.0
+    updates_per_year: float | None = None
+    """Knowledge changes a year; None: measured from the documents' history where there is one, else 4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EconomicsSettings:
+    """`[economics]`: money in USD, time in months and hours."""
+
+    horizon_months: int = 24
+    hour_usd: float = 95.0
+    """A loaded developer hour: median US salary 133,080 x 1.4 over 1,960 h, 2026."""
+    wrong_answer_usd: float = 0.50
+    handoff_usd: float = 2.00
+    label_usd: float = 3.0
+    cpu_hour_usd: float = 0.05
+    """One virtual core for an hour on a general-purpose cloud machine."""
+    rag_setup_hours: float = 160.0
+    rag_operations_hours_per_month: float = 16.0
+    rag_update_hours: float = 0.5
+    fine_tune_setup_hours: float = 320.0
+    fine_tune_operations_hours_per_month: float = 16.0
+    fine_tune_update_hours: float = 60.0
+    prompt_setup_hours: float = 40.0
+    prompt_operations_hours_per_month: float = 4.0
+    embedded_share: float = 0.25
+    """Share of the labour above that an embedded candidate needs: Steelyard itself builds, evaluates and serves it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """`[models.generator]`: an OpenAI-compatible endpoint or a local transformers model."""
+
+    kind: Literal["none", "openai", "transformers"] = "none"
+    base_url: str | None = None
+    model: str | None = None
+    key_env: str | None = None
+    """Name of the environment variable that holds the key; the key itself never stands in a file."""
+    path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """`[models]`."""
+
+    encoder: str = "minilm"
+    precision: Literal["auto", "fp32", "int8"] = "auto"
+    threads: int = 0
+    """Threads of the encoder; 0 means all cores."""
+    generator: GeneratorSettings = GeneratorSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """`[corpus]`: how documents become passages, in characters."""
+
+    store: str = "lance"
+    passage_chars: int = 900
+    overlap_chars: int = 0
+    max_file_mb: float = 50.0
+    parse_seconds: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSettings:
+    """`[measure]`: shares of the split, and the seed of every draw."""
+
+    train: float = 0.5
+    validation: float = 0.2
+    holdout: float = 0.3
+    seed: int = 7
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole of steelyard.toml."""
+
+    workspace: WorkspaceSettings = WorkspaceSettings()
+    sources: tuple[SourceSettings, ...] = ()
+    components: Mapping[str, ComponentSettings] = field(default_factory=dict)
+    system: SystemSettings = SystemSettings()
+    requirements: Requirements = Requirements()
+    traffic: TrafficSettings = TrafficSettings()
+    economics: EconomicsSettings = EconomicsSettings()
+    models: ModelSettings = ModelSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    measure: MeasureSettings = MeasureSettings()
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting, defaults included."""
+        out = asdict(self)
+        out["components"] = {name: asdict(component) for name, component in self.components.items()}
+        return out
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of the workspace at `folder`.
+
+    Raises:
+        ConfigError: no steelyard.toml, not TOML, an unknown key (the nearest is named), or a value of the wrong type or range.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no {FILE_NAME} in {folder}.",
+            remedy="Make a workspace with `steelyard init DIR`, or name one with `steelyard -w DIR`.",
+            code="config.no_workspace",
+        )
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"not readable as TOML: {error}.", where=FILE_NAME, remedy="Correct that line.", code="config.not_toml"
+        ) from error
+    return parse_settings(raw)
+
+
+def parse_settings(raw: Mapping[str, Any]) -> Settings:
+    """Settings from parsed TOML.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
+    models = raw.get("models")
+    if isinstance(models, dict) and isinstance(models.get("generator"), str):
+        # DESIGN section 3 writes `generator = "none"`; a table is the long form.
+        raw = {**raw, "models": {**models, "generator": {"kind": models["generator"]}}}
+    settings: Settings = _build(Settings, raw, "")
+    _check_ranges(settings)
+    return settings
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
+    if not isinstance(raw, Mapping):
+        raise _wrong(where, raw, "a table")
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}
+    for key in raw:
+        if key not in known:
+            near = nearest(str(key), sorted(known))
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(sorted(known))}."
+            raise ConfigError(f"unknown key '{key}'.", where=_place(where), remedy=hint, code="config.unknown_key")
+    values = {key: _convert(hints[key], value, f"{where}.{key}" if where else str(key)) for key, value in raw.items()}
+    for f in fields(kind):
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
+            raise ConfigError(
+                f"'{f.name}' is missing.",
+                where=_place(where),
+                remedy=f"Add {f.name} = ... there.",
+                code="config.missing_key",
+            )
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        inner = next(arg for arg in get_args(hint) if arg is not type(None))
+        return _convert(inner, value, where)
+    if origin is Literal:
+        if value not in get_args(hint):
+            near = nearest(str(value), [str(arg) for arg in get_args(hint)])
+            hint_text = f"Did you mean '{near[0]}'? " if near else ""
+            raise ConfigError(
+                f"{value!r} is not allowed.",
+                where=_place(where),
+                remedy=f"{hint_text}One of: {', '.join(map(str, get_args(hint)))}.",
+                code="config.bad_value",
+            )
+        return value
+    if is_dataclass(hint):
+        return _build(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _wrong(where, value, "a list")
+        return tuple(_convert(get_args(hint)[0], one, f"{where}[{i}]") for i, one in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, "a table")
+        return {key: _convert(get_args(hint)[1], one, f"{where}.{key}") for key, one in value.items()}
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise _wrong(where, value, names[hint])
+    if hint is float and not (value == value and abs(value) != float("inf")):
+        raise _wrong(where, value, "a finite number")
+    if hint in (int, float) and value < 0 and not where.endswith("growth_per_month"):
+        raise ConfigError(
+            f"{value} is negative.", where=_place(where), remedy="Give a number from 0 up.", code="config.negative"
+        )
+    return value
+
+
+def _check_ranges(settings: Settings) -> None:
+    shares = settings.measure.train + settings.measure.validation + settings.measure.holdout
+    if abs(shares - 1.0) > 1e-9:
+        raise ConfigError(
+            f"train, validation and holdout add up to {shares:g}.",
+            where=_place("measure"),
+            remedy="Make them add up to 1.",
+            code="config.bad_shares",
+        )
+    if settings.economics.horizon_months < 1:
+        raise ConfigError(
+            "horizon_months is 0.",
+            where=_place("economics"),
+            remedy="Give at least 1 month.",
+            code="config.bad_horizon",
+        )
+    if settings.traffic.growth_per_month <= -1:
+        raise ConfigError(
+            "growth_per_month is -1 or less.",
+            where=_place("traffic"),
+            remedy="Give a number above -1, such as 0.02.",
+            code="config.bad_growth",
+        )
+    for name, component in settings.components.items():
+        wanted = "questions" if component.task == "answer" else "examples"
+        if getattr(component, wanted) is None:
+            raise ConfigError(
+                f"'{wanted}' is missing.",
+                where=_place(f"components.{name}"),
+                remedy=f'Name the file: {wanted} = "FILE".',
+                code="config.missing_key",
+            )
+
+
+def _place(where: str) -> str:
+    return f"{FILE_NAME} [{where}]" if where else FILE_NAME
+
+
+def _wrong(where: str, value: Any, wanted: str) -> ConfigError:
+    return ConfigError(
+        f"{value!r} is not {wanted}.", where=_place(where), remedy=f"Write {wanted}.", code="config.wrong_type"
+    )
