@@ -1,0 +1,1 @@
+"""Versions of fitted candidates, aliases, and the record of every use of a holdout."""

@@ -1,0 +1,102 @@
+"""Runs: one candidate on one set of items, item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from steelyard.schema.items import Approach, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemResult:
+    """What a candidate did with one item.
+
+    `scores` holds per-item metrics (0 to 1 unless the name has a unit); a metric that does not apply to the item is absent, not
+    zero. `error` is the message of a failed prediction; such an item scores 0 on the primary metric. `cluster` is what
+    the item shares with others (its source document), for intervals.
+    """
+
+    item: str
+    text: str
+    output: str
+    expected: str
+    scores: Mapping[str, float]
+    seconds: float
+    tokens_in: int
+    tokens_out: int
+    cluster: str
+    abstained: bool = False
+    citations: tuple[Mapping[str, Any], ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON."""
+        out = dict(self.__dict__)
+        out["scores"] = dict(self.scores)
+        out["citations"] = [dict(citation) for citation in self.citations]
+        return out
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> ItemResult:
+        """The result that `to_json` wrote."""
+        return cls(**{**raw, "citations": tuple(raw["citations"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One candidate version on one holdout. `key` names what went in: version, items, generation, code.
+
+    `build_s` is the time of the fit, `refresh_s` the time from an edited document or label to the right answer (None where the
+    candidate could not be refreshed here), `peak_mb` the resident memory of the process after the run.
+    """
+
+    key: str
+    component: str
+    task: Task
+    candidate: str
+    approach: Approach
+    version: int
+    metric: str
+    items: tuple[ItemResult, ...]
+    build_s: float
+    refresh_s: float | None
+    peak_mb: float
+    leaks: int
+    created: str
+
+    def scores(self, metric: str) -> dict[str, float]:
+        """Per item id, the score of `metric`; items to which it does not apply are left out."""
+        return {result.item: result.scores[metric] for result in self.items if metric in result.scores}
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as JSON."""
+        return {**self.__dict__, "items": [result.to_json() for result in self.items]}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> RunRecord:
+        """The run that `to_json` wrote."""
+        return cls(**{**raw, "items": tuple(ItemResult.from_json(result) for result in raw["items"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRecord:
+    """One fitted candidate in the registry. `inputs` is the hash of everything the fit depends on."""
+
+    component: str
+    candidate: str
+    version: int
+    dataset: str
+    inputs: str
+    artefact: str
+    folder: str
+    code_version: str
+    seed: int
+    seconds: float
+    metrics: Mapping[str, float]
+    created: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The version as JSON."""
+        return {**self.__dict__, "metrics": dict(self.metrics)}
