@@ -25,7 +25,8 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """float32, (texts, dim), rows of length 1, in the order given. The empty text has a vector too; no texts give (0, dim).
 
-        A text's vector does not depend on the other texts of the call (to 1e-5). Long texts are cut at the model's limit.
+        A text's vector does not depend on the other texts of the call (to 1e-5). Long texts are cut at the model's
+        limit.
         """
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -1,0 +1,217 @@
+"""The embedded encoder: ONNX Runtime, tokenizers and numpy; no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.models.artefact import file_sha256
+from steelyard.models.interface import Vectors
+from steelyard.models.metering import record
+from steelyard.schema.errors import ModelError
+from steelyard.schema.outputs import Usage
+
+Precision = Literal["auto", "fp32", "int8"]
+
+MANIFEST = "encoder.json"
+FORMAT = 1
+BATCH_TEXTS = 64
+BATCH_TOKENS = 4096  # a batch's padded size; larger gives no more speed on a CPU and needs more memory
+SMALLEST_NORM = 1e-12
+
+
+class OnnxEncoder:
+    """A converted sentence encoder: mean pooling over the tokens, then length 1.
+
+    `folder` holds `encoder.json` with the hash of every file, `tokenizer.json` and `model.fp32.onnx`, maybe
+    `model.int8.onnx`. `precision` `auto` takes int8 when the parity measured at conversion allows it, else fp32. int8
+    runs one text a call: dynamic quantisation scales by the whole batch, so a batched vector would depend on its
+    neighbours. `threads` None takes OMP_NUM_THREADS when set, else the usable cores, at most 4.
+
+    Raises:
+        ModelError: a file is missing or not what was written, or the precision asked for was not converted.
+    """
+
+    def __init__(self, folder: Path, precision: Precision = "auto", threads: int | None = None) -> None:
+        self._manifest = read_manifest(folder)
+        self._precision = self._choose(precision)
+        model = self._manifest["models"][self._precision]
+        for entry in (model, self._manifest["tokenizer"]):
+            _check(folder / entry["name"], entry["sha256"])
+        self._tokenizer, self._counter = _tokenizers(
+            folder / self._manifest["tokenizer"]["name"], self._manifest["max_tokens"]
+        )
+        self._session = _session(folder / model["name"], usable_threads() if threads is None else threads)
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
+        self._alone = self._precision == "int8"
+
+    @property
+    def name(self) -> str:
+        """See `Encoder.name`."""
+        return f"{self._manifest['name']}-{self._precision}-{self._manifest['models'][self._precision]['id'][:8]}"
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self._manifest["dim"])
+
+    @property
+    def precision(self) -> str:
+        """`fp32` or `int8`: what runs."""
+        return self._precision
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that are read, the two special ones included; the rest is cut."""
+        return int(self._manifest["max_tokens"])
+
+    @property
+    def parity(self) -> dict[str, Any]:
+        """What conversion measured: each precision's agreement with the model it was made from."""
+        return dict(self._manifest["parity"])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        begun = perf_counter()
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        if not texts:
+            return vectors
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids = [encoding.ids for encoding in encodings]
+        for batch in self._batches([len(row) for row in ids]):
+            vectors[batch] = self._run([ids[index] for index in batch])
+        record(Usage(encoder_tokens=sum(map(len, ids)), seconds=perf_counter() - begun))
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Encoder.count_tokens`; the two special tokens are counted."""
+        return [len(encoding.ids) for encoding in self._counter.encode_batch(list(texts))]
+
+    def _choose(self, precision: Precision) -> str:
+        allowed = self._manifest["parity"].get("int8", {}).get("allowed", False)
+        chosen = ("int8" if allowed else "fp32") if precision == "auto" else precision
+        if chosen not in self._manifest["models"]:
+            raise ModelError(
+                f"encoder '{self._manifest['name']}' was converted without {chosen}.",
+                remedy=f"Take one of {', '.join(self._manifest['models'])}, or convert it again.",
+                code="models.precision_missing",
+            )
+        return chosen
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        # Longest first: the padding inside a batch is small, and a batch that is too big for memory fails at the start.
+        order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+        at = 0
+        while at < len(order):
+            size = 1 if self._alone else max(1, min(BATCH_TEXTS, BATCH_TOKENS // max(1, lengths[order[at]])))
+            yield order[at : at + size]
+            at += size
+
+    def _run(self, rows: Sequence[Sequence[int]]) -> Vectors:
+        width = max(1, *map(len, rows)) if len(rows) > 1 else max(1, len(rows[0]))
+        ids = np.full((len(rows), width), self._manifest["pad_id"], dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = row
+            mask[index, : len(row)] = 1
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(None, {name: feeds[name] for name in self._inputs})[0]
+        return mean_pool(hidden, mask)
+
+
+def mean_pool(hidden: NDArray[np.float32], mask: NDArray[np.int64]) -> Vectors:
+    """Mean of the token vectors where `mask` is 1, scaled to length 1: (texts, tokens, dim) to (texts, dim), float32.
+
+    Source: Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
+    """
+    weights = mask.astype(np.float32)[:, :, None]
+    means = (hidden * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0)
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    pooled: Vectors = (means / np.maximum(norms, SMALLEST_NORM)).astype(np.float32)
+    return pooled
+
+
+def usable_threads() -> int:
+    """OMP_NUM_THREADS when it is a number, else the cores this process may use, at most 4."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(4, cores))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a converted encoder.
+
+    Raises:
+        ModelError: there is none, or it is of an unknown format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise ModelError(
+            "there is no converted encoder here.",
+            where=str(path),
+            remedy="Convert it again.",
+            code="models.encoder_missing",
+        ) from error
+    if manifest.get("format") != FORMAT:
+        raise ModelError(
+            f"the encoder has format {manifest.get('format')}; this version reads {FORMAT}.",
+            where=str(path),
+            remedy="Delete the folder; it is converted again at the next use.",
+            code="models.encoder_format",
+        )
+    return manifest
+
+
+def _check(path: Path, digest: str) -> None:
+    if not path.is_file() or file_sha256(path) != digest:
+        raise ModelError(
+            "the encoder's file is missing or damaged.",
+            where=str(path),
+            remedy="Delete the folder; the encoder is converted again at the next use.",
+            code="models.encoder_damaged",
+        )
+
+
+def _tokenizers(path: Path, max_tokens: int) -> tuple[Any, Any]:
+    # Otherwise every later subprocess prints a warning about a forked thread pool; tokenising is a small part of the
+    # work.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from tokenizers import Tokenizer
+
+    # The file's own settings pad to 128 and cut at 128, while the model reads more: both are replaced.
+    reading = Tokenizer.from_file(str(path))
+    reading.no_padding()
+    reading.enable_truncation(max_length=max_tokens)
+    counting = Tokenizer.from_file(str(path))
+    counting.no_padding()
+    counting.no_truncation()
+    return reading, counting
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises its own unrelated classes, one per status
+        raise ModelError(
+            f"ONNX Runtime cannot load the encoder: {error}",
+            where=str(path),
+            remedy="Delete the folder; the encoder is converted again at the next use.",
+            code="models.encoder_damaged",
+        ) from error

@@ -1,0 +1,100 @@
+"""Keeps vectors by content hash, so that a text is embedded once."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from steelyard.models.interface import Encoder, Vectors
+
+KEY_BYTES = 16
+READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 999
+WRITE_TEXTS = 256  # texts embedded between two commits: what an interrupted run can lose
+
+
+class CachedEncoder:
+    """An encoder that remembers: vectors by encoder name and content hash in one SQLite file, safe for several processes.
+
+    Worth it for passages and labelled rows. Queries of strangers should go to the inner encoder, or the file grows
+    with the traffic. Only texts that were not in the file are metered.
+    """
+
+    def __init__(self, inner: Encoder, path: Path) -> None:
+        self.inner = inner
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The inner encoder's name: the vectors are the same."""
+        return self.inner.name
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.inner.dim
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        return self.encode_with_progress(texts, _silent)
+
+    def encode_with_progress(self, texts: Sequence[str], progress: Callable[[int, int], None]) -> Vectors:
+        """As `encode`; `progress` gets (texts embedded so far, texts to embed), known texts left out.
+
+        What is done is kept when it is stopped.
+        """
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES] for text in texts]
+        with closing(self._open()) as database:
+            known = self._read(database, list(dict.fromkeys(keys)))
+            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            # Longest first over the whole run, so that batches hold texts of one length.
+            order = sorted(missing, key=lambda key: (-len(missing[key]), key))
+            for start in range(0, len(order), WRITE_TEXTS):
+                part = order[start : start + WRITE_TEXTS]
+                fresh = dict(zip(part, self.inner.encode([missing[key] for key in part]), strict=True))
+                self._write(database, fresh)
+                known.update(fresh)
+                progress(min(start + WRITE_TEXTS, len(order)), len(order))
+        for row, key in enumerate(keys):
+            vectors[row] = known[key]
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Encoder.count_tokens`."""
+        return self.inner.count_tokens(texts)
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self.path, timeout=60.0)
+        database.execute("PRAGMA journal_mode=WAL")
+        # A lost vector is computed again: a crash of the machine may cost the last commits, never the file.
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, key BLOB, vector BLOB, PRIMARY KEY (encoder, key)) WITHOUT ROWID"
+        )
+        return database
+
+    def _read(self, database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        found: dict[bytes, Vectors] = {}
+        for start in range(0, len(keys), READ_ROWS):
+            part = keys[start : start + READ_ROWS]
+            marks = ",".join("?" * len(part))
+            rows = database.execute(
+                f"SELECT key, vector FROM vectors WHERE encoder = ? AND key IN ({marks})", (self.name, *part)
+            )
+            found.update((key, np.frombuffer(vector, dtype="<f4").astype(np.float32)) for key, vector in rows)
+        return found
+
+    def _write(self, database: sqlite3.Connection, fresh: dict[bytes, Vectors]) -> None:
+        rows = [(self.name, key, vector.astype("<f4").tobytes()) for key, vector in fresh.items()]
+        with database:
+            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Report no progress."""
