@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from steelyard.schema.scope import Access
 
@@ -16,6 +16,22 @@ class Heading:
     level: int
     text: str
     start: int
+
+
+BlockKind = Literal["heading", "front_matter", "paragraph", "list", "table", "code"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What the characters [start:end) of a version's text are; a splitter keeps tables, lists and code whole where they fit.
+
+    Blocks of a version stand in order and do not overlap; between them is only whitespace. Items of a list, rows of a table and
+    lines of code are lines of the text.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +55,7 @@ class DocumentVersion:
     valid_to: datetime | None = None
     headings: tuple[Heading, ...] = ()
     page_starts: tuple[int, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +123,30 @@ class Citation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One immutable, numbered state of the corpus and its index.
+
+    `created_at` is when it was made; `as_of` is the date of the sources it shows: the same, or the replayed date when it was
+    made from a git history. `encoder` and `splitting` name what its passages and vectors were made with.
+    """
+
+    number: int
+    created_at: datetime
+    as_of: datetime
+    encoder: str
+    splitting: str
+    documents: int
+    passages: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class IngestReport:
-    """What one ingest did. `failed` holds (path, reason); those documents keep their last good version."""
+    """What one ingest did. `failed` holds (path, reason); those documents keep their last good version.
+
+    A document is known by its path: a renamed one counts once in `added` and once in `deleted`, and `renamed` says how many
+    are such. A document whose access changed counts in `updated`; `access_changed` says how many changed in that alone.
+    `parsed` and `embedded` count the files parsed and the passages embedded, so "nothing to do" can be checked.
+    """
 
     generation: int
     added: int
@@ -117,6 +156,10 @@ class IngestReport:
     passages: int
     failed: tuple[tuple[str, str], ...]
     seconds: float
+    renamed: int = 0
+    access_changed: int = 0
+    parsed: int = 0
+    embedded: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The report with the keys of `steelyard ingest --json`."""
@@ -129,4 +172,8 @@ class IngestReport:
             "passages": self.passages,
             "failed": [{"path": path, "reason": reason} for path, reason in self.failed],
             "seconds": self.seconds,
+            "renamed": self.renamed,
+            "access_changed": self.access_changed,
+            "parsed": self.parsed,
+            "embedded": self.embedded,
         }
