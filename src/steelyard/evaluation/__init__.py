@@ -1,0 +1,1 @@
+"""Runs candidates on the holdout, measures whole systems, and reproduces the published numbers."""

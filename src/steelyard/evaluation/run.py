@@ -1,0 +1,105 @@
+"""One candidate on one set of items: outputs, scores, seconds, tokens, item by item."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+
+from steelyard.candidates.interface import Candidate
+from steelyard.schema.errors import SteelyardError
+from steelyard.schema.items import Item
+from steelyard.schema.outputs import Output, Request
+from steelyard.schema.runs import ItemResult
+from steelyard.schema.scope import Scope
+
+Scorer = Callable[[Item, Output], Mapping[str, float]]
+"""Per-item scores of one output by metric name."""
+
+WARM_UP = 3
+"""Predictions made before timing: the first ones load pages and fill caches, which no served query pays."""
+
+
+def run_items(
+    candidate: Candidate,
+    items: Sequence[Item],
+    scorer: Scorer,
+    *,
+    primary: str,
+    at: datetime | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[ItemResult, ...]:
+    """Predict and score every item, one at a time, as a server would.
+
+    A prediction that raises a `SteelyardError` scores 0 on `primary` and keeps its message; any other exception is a bug and is
+    raised. `at` is the time the answers must hold at (None: now).
+    """
+    for item in items[:WARM_UP]:
+        _predict(candidate, item, at)
+    results = []
+    for done, item in enumerate(items, start=1):
+        results.append(_run_one(candidate, item, scorer, primary, at))
+        if progress is not None:
+            progress(done, len(items))
+    return tuple(results)
+
+
+def request_of(item: Item, at: datetime | None = None) -> Request:
+    """The request an item stands for; gold fields stay out of it."""
+    return Request(text=item.text, slots=item.slots, at=at)
+
+
+def scope_of(item: Item) -> Scope:
+    """The asker of an item: anonymous, in the item's groups."""
+    return Scope(groups=item.groups)
+
+
+def peak_mb() -> float:
+    """The largest resident memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in kilobytes, macOS in bytes.
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def _predict(candidate: Candidate, item: Item, at: datetime | None) -> tuple[Output, str | None]:
+    try:
+        return candidate.predict(request_of(item, at), scope_of(item)), None
+    except SteelyardError as error:
+        return Output(), error.message
+
+
+def _run_one(candidate: Candidate, item: Item, scorer: Scorer, primary: str, at: datetime | None) -> ItemResult:
+    start = perf_counter()
+    output, error = _predict(candidate, item, at)
+    seconds = perf_counter() - start
+    scores = {primary: 0.0} if error else dict(scorer(item, output))
+    usage = output.usage
+    return ItemResult(
+        item=item.id,
+        text=item.text,
+        output=output.label or "" if item.task == "classify" else output.text,
+        expected=_expected(item),
+        scores=scores,
+        seconds=seconds,
+        tokens_in=usage.tokens_in + usage.tokens_cached,
+        tokens_out=usage.tokens_out,
+        cluster=item.source or item.group or item.id,
+        abstained=output.abstained or output.out_of_scope,
+        citations=tuple(citation.to_json() for citation in output.citations),
+        error=error,
+    )
+
+
+def _expected(item: Item) -> str:
+    if item.task == "classify":
+        return item.label or ""
+    if item.task == "write":
+        return item.output or ""
+    return item.answers[0] if item.answerable and item.answers else "(no answer)"
+
+
+def now() -> str:
+    """The time now, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
