@@ -1,0 +1,93 @@
+"""What every command shares: results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from steelyard.workspace import Workspace
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
+
+
+def write_json(value: Any) -> None:
+    """Print one JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def console() -> Console:
+    """The terminal for results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def open_workspace(context: typer.Context) -> Workspace:
+    """The workspace that `-w` names, by default the current folder.
+
+    Raises:
+        ConfigError: it has no steelyard.toml, or a wrong one.
+    """
+    from steelyard.workspace import Workspace
+
+    return Workspace(context.obj)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per stage on stderr with rate and ETA; silent when stderr is no terminal, but for one line a stage."""
+    from rich.console import Console
+
+    stderr = Console(stderr=True, highlight=False)
+    if not stderr.is_terminal:
+        yield _lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/green]"),
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        Remaining(),
+    )
+    with Progress(*columns, console=stderr) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, rate="")
+            speed = bars.tasks[bars.task_ids.index(tasks[stage])].speed
+            bars.update(tasks[stage], completed=done, total=max(total, 1), rate=f"{speed:,.0f}/s" if speed else "")
+            if done >= total:
+                bars.update(tasks[stage], completed=max(total, 1))
+
+        yield report
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    from time import monotonic
+
+    begun: dict[str, float] = {}
+    finished: set[str] = set()
+
+    def report(stage: str, done: int, total: int) -> None:
+        begun.setdefault(stage, monotonic())
+        if done >= total and stage not in finished:
+            finished.add(stage)
+            sys.stderr.write(f"{stage}: {total} in {monotonic() - begun[stage]:.1f} s\n")
+            sys.stderr.flush()
+
+    return report
