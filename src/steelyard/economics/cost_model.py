@@ -14,7 +14,8 @@ from math import ceil
 from typing import Generic
 
 from steelyard.economics.arithmetic import Q, at_least, at_most, ceiling, geometric_sum, largest, where_above
-from steelyard.schema.economics import Input, Number, Option, OptionCost, Scenario, exact
+from steelyard.schema.costs import OptionCost
+from steelyard.schema.economics import Input, Number, Option, Scenario, exact
 from steelyard.schema.money import money_arithmetic
 
 LINES = (
@@ -96,6 +97,12 @@ class _Values(Generic[Q]):
         path = f"{self._option.name}.{field}"
         return tuple(self._quantity(f"{path}.{place}", part) for place, part in enumerate(value, 1))
 
+    def summed(self, field: str) -> Q:
+        total = self._quantity("", 0)
+        for part in self.parts(field):
+            total = total + part
+        return total
+
     def work(self, hours: str, labels: str) -> tuple[Q, Q]:
         """Labour and labels of one occasion, USD."""
         return self.own(hours) * self.shared("hour_usd"), self.own(labels) * self.shared("label_usd")
@@ -148,10 +155,7 @@ def terms(scenario: Scenario, option: Option, bind: Bind[Q]) -> Terms[Q]:
 
 
 def _per_query(option: Option, v: _Values[Q]) -> dict[str, Q]:
-    fresh = v.parts("input_tokens")[0]
-    for part in v.parts("input_tokens")[1:]:
-        fresh = fresh + part
-    cached = v.own("cached_tokens")
+    fresh, cached = v.summed("input_tokens"), v.summed("cached_tokens")
     input_price, cached_price, write_price, output_price = _prices(option, v, prompt=fresh + cached)
     hits = v.own("cache_hit_rate")
     return {
@@ -253,7 +257,7 @@ def _reached(due: Q, months: Q) -> Q:
     return inside * at_most(ceiling(due), 1)
 
 
-def exact_bind(path: str, number: Number) -> Decimal:
+def exact_bind(_path: str, number: Number) -> Decimal:
     """The point of a number, exactly, whatever its path."""
     return exact(number)
 

@@ -89,10 +89,10 @@ def check_keys(tree: Mapping[str, Any], known: Collection[str], where: str) -> N
 
 
 def printable(text: str) -> str:
-    """The text as one short line any terminal can show.
+    r"""The text as one short line any terminal can show.
 
-    >>> printable("a" + chr(10) + "b")
-    'a\\\\nb'
+    >>> print(printable("a" + chr(10) + "b"))
+    a\nb
     """
     shown = text if len(text) <= 60 else text[:57] + "..."
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in shown)
