@@ -43,6 +43,8 @@ class ComponentSettings:
     out_of_scope_label: str = "out_of_scope"
     candidates: tuple[str, ...] = ()
     """Candidates to weigh; empty means all of the task."""
+    updates_per_year: float | None = None
+    """Changes a year this component must follow; None: see `[traffic]` for answers, once a year for the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def _workspace(
     workspace: Annotated[
         Path, typer.Option("-w", "--workspace", help="The workspace folder (holds steelyard.toml).", metavar="DIR")
     ] = Path(),
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - typer calls `_version` for it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:

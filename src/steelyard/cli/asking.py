@@ -1,0 +1,82 @@
+"""`ask` and `route`: one answer, one label."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("ask")(ask)
+    app.command("route")(route)
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="The question, in quotes.", metavar="QUESTION")],
+    user: Annotated[str | None, typer.Option(help="Who asks.", metavar="U")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group the asker is in; repeat for more.", metavar="G")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Answer from the corpus in force that day.", metavar="DATE"),
+    ] = None,
+    generation: Annotated[int | None, typer.Option(help="Answer from this generation.", metavar="N")] = None,
+    candidate: Annotated[str | None, typer.Option(help="Use this candidate, e.g. rag-dense.", metavar="C")] = None,
+    component: Annotated[str | None, typer.Option(help="The answer component, when there are several.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Answer one question from the documents the asker may see, with citations, or decline."""
+    workspace = open_workspace(context)
+    asked = workspace.ask(
+        question,
+        user=user,
+        groups=group or [],
+        as_of=as_of,
+        generation=generation,
+        candidate=candidate,
+        component=component,
+    )
+    if as_json:
+        write_json(asked.to_json())
+        return
+    out = console()
+    if asked.abstained:
+        out.print("[yellow]No answer found in the documents you may see.[/yellow]")
+    else:
+        out.print(asked.answer, markup=False)
+    for citation in asked.citations:
+        place = " > ".join(citation.heading) or "(no heading)"
+        page = f", page {citation.page}" if citation.page else ""
+        span = f"[{citation.start}:{citation.end}]"
+        out.print(f"  from {citation.document}{page}: {place} {span}", style="dim", markup=False)
+    out.print(
+        f"{asked.latency_ms:.0f} ms, {asked.candidate} v{asked.version}, generation {asked.generation}",
+        style="dim",
+        markup=False,
+    )
+
+
+def route(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="The message, in quotes.", metavar="TEXT")],
+    candidate: Annotated[str | None, typer.Option(help="Use this candidate, e.g. knn.", metavar="C")] = None,
+    component: Annotated[str | None, typer.Option(help="The classify component, when there are several.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Classify one message: label, calibrated probability, and whether it is out of scope."""
+    workspace = open_workspace(context)
+    routed = workspace.route(text, candidate=candidate, component=component)
+    if as_json:
+        write_json(routed.to_json())
+        return
+    note = " (out of scope)" if routed.out_of_scope else ""
+    console().print(
+        f"[bold]{routed.label}[/bold]{note}  probability {routed.probability:.2f}  [dim]{routed.candidate} v{routed.version}[/dim]"
+    )

@@ -1,0 +1,47 @@
+"""`versions`, `status` and `config`: what is there and how it is doing."""
+
+from __future__ import annotations
+
+import typer
+
+from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("versions")(versions)
+    app.command("status")(status)
+    app.command("config")(config)
+
+
+def versions(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List every registered candidate version with its data, seconds and validation metrics."""
+    found = open_workspace(context).versions()
+    if as_json:
+        write_json({"versions": [one.to_json() for one in found]})
+        return
+    from steelyard.cli.tables import show_versions
+
+    show_versions(console(), found)
+
+
+def status(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Show the state of the workspace: corpus, data, versions, the last decision, and what is out of date."""
+    found = open_workspace(context).status()
+    if as_json:
+        write_json(found)
+        return
+    from steelyard.cli.tables import show_status
+
+    show_status(console(), found)
+
+
+def config(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Show every setting with the value in force, defaults included."""
+    settings = open_workspace(context).settings.to_json()
+    if as_json:
+        write_json(settings)
+        return
+    from steelyard.cli.tables import show_settings
+
+    show_settings(console(), settings)

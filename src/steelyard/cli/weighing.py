@@ -1,0 +1,63 @@
+"""`train` and `weigh`: build the candidates, measure them, decide."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from steelyard.cli.output import JsonFlag, console, open_workspace, progress, write_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("train")(train)
+    app.command("weigh")(weigh)
+
+
+def train(
+    context: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="One component, or one of its candidates; default: all.", metavar="[COMPONENT[/CANDIDATE]]"
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again."""
+    workspace = open_workspace(context)
+    with progress() as report:
+        trained = workspace.train(target, report)
+    if as_json:
+        write_json(trained.to_json())
+        return
+    from steelyard.cli.tables import show_trained
+
+    show_trained(console(), trained)
+
+
+def weigh(
+    context: typer.Context,
+    component: Annotated[
+        list[str] | None, typer.Option("--component", help="Only this component; repeat for more.", metavar="C")
+    ] = None,
+    budget_s: Annotated[
+        float | None, typer.Option(help="Stop building candidates after this many seconds.", metavar="N", min=1)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw; default: [measure] seed.", metavar="N")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure every candidate on the sealed holdout, price it, and recommend what to run for each component.
+
+    Trains what is not trained yet. Writes report.html, decision.md and decision.json into the workspace.
+    """
+    workspace = open_workspace(context)
+    with progress() as report:
+        weighed = workspace.weigh(component or [], budget_s=budget_s, seed=seed, report=report)
+    if as_json:
+        write_json(weighed.to_json())
+        return
+    from steelyard.cli.tables import show_weighed
+
+    show_weighed(console(), weighed, workspace.folder)
