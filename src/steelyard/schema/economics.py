@@ -321,19 +321,27 @@ class Scenario:
                 )
         return found
 
+    def input(self, name: str) -> Number:
+        """The number of the input of that name.
+
+        Raises:
+            FactsError: there is none; the message names the nearest.
+        """
+        known = self.inputs()
+        if name not in known:
+            near = nearest(name, list(known)) or [next(iter(known))]
+            remedy = f"Did you mean '{near[0]}'?"
+            raise FactsError(f"no input is named '{name}'.", remedy=remedy, code="economics.unknown_input")
+        return known[name]
+
     def replace(self, **changes: int | float | Decimal | Range) -> Self:
         """A copy with inputs changed by name, wherever they are used: `scenario.replace(**{"tokens.context": 6000})`.
 
         Raises:
             FactsError: no input has that name; the message names the nearest.
         """
-        known = self.inputs()
         for name in changes:
-            if name not in known:
-                near = nearest(name, list(known)) or [next(iter(known))]
-                raise FactsError(
-                    f"no input is named '{name}'.", remedy=f"Did you mean '{near[0]}'?", code="economics.unknown_input"
-                )
+            self.input(name)
 
         def changed(path: str, number: Any) -> Any:
             if isinstance(number, Input):
