@@ -35,7 +35,7 @@ def read_object(path: Path, kind: str = "scenario") -> dict[str, Any]:
         FactsError: the file is missing, too large, not UTF-8, not JSON, empty, nested too deeply, not an object, names a key
             twice, or holds NaN or an infinite number.
     """
-    return parse_object(_read_text(path, kind), where=str(path), kind=kind)
+    return parse_object(read_text(path, kind), where=str(path), kind=kind)
 
 
 def parse_object(text: str, *, where: str, kind: str = "scenario") -> dict[str, Any]:
@@ -98,7 +98,12 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in shown)
 
 
-def _read_text(path: Path, kind: str) -> str:
+def read_text(path: Path, kind: str) -> str:
+    """The text of a small UTF-8 file; a byte-order mark is dropped.
+
+    Raises:
+        FactsError: the file is missing, unreadable, larger than a megabyte or not UTF-8.
+    """
     where = str(path)
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
