@@ -27,15 +27,16 @@ class Staged:
 class Store(Protocol):
     """Passages with vectors and words, in numbered generations.
 
-    A row is in force in generation g when it was added at or before g and not retired at or before g. Searches name the generation
-    they read; what is staged for a later one is invisible to them, so a reader never sees half an update.
+    A row is in force in generation g when it was added at or before g and not retired at or before g. Searches name
+    the generation they read; what is staged for a later one is invisible to them, so a reader never sees half an
+    update.
     """
 
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
         """Prepare `generation`: add rows, and retire rows by passage id from it on.
 
-        Invisible to searches of earlier generations. Staging the same generation again first discards what was staged for it.
-        The same passage id may be added again in the generation that retires it (its access changed).
+        Invisible to searches of earlier generations. Staging the same generation again first discards what was staged
+        for it. The same passage id may be added again in the generation that retires it (its access changed).
         """
 
     def discard(self, generation: int) -> None:
@@ -44,8 +45,8 @@ class Store(Protocol):
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """Best `k` passages by cosine among those visible to `scope`, best first.
 
-        `vector` is float32, (dim,), of length 1. Exactly `k` hits whenever `k` are visible, else all visible ones. Equal scores
-        stand in passage-id order. `parts` carries `dense`. An empty corpus or k = 0 gives [].
+        `vector` is float32, (dim,), of length 1. Exactly `k` hits whenever `k` are visible, else all visible ones.
+        Equal scores stand in passage-id order. `parts` carries `dense`. An empty corpus or k = 0 gives [].
         """
 
     def lexical(self, text: str, scope: Scope, k: int, generation: int) -> list[Hit]:
@@ -54,7 +55,9 @@ class Store(Protocol):
         Equal scores stand in passage-id order. `parts` carries `bm25`. Stop words alone give [].
         """
 
-    def similarities(self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int) -> dict[str, float]:
+    def similarities(
+        self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int
+    ) -> dict[str, float]:
         """Cosine of `vector` to each named passage that is visible to `scope`; others are left out."""
 
     def passages(self, scope: Scope, generation: int) -> list[Passage]:
