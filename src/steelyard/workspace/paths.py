@@ -1,0 +1,50 @@
+"""Where a workspace keeps what it derives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class State:
+    """The `.steelyard` folder: everything derived. The registry is the part that cannot be rebuilt."""
+
+    root: Path
+
+    @property
+    def registry(self) -> Path:
+        """Versions, aliases, holdout uses (SQLite)."""
+        return self.root / "registry.sqlite"
+
+    @property
+    def corpus(self) -> Path:
+        """Document versions and generations (SQLite)."""
+        return self.root / "corpus.sqlite"
+
+    @property
+    def vectors(self) -> Path:
+        """Vectors by content hash (SQLite)."""
+        return self.root / "vectors.sqlite"
+
+    @property
+    def index(self) -> Path:
+        """The passage index."""
+        return self.root / "index"
+
+    @property
+    def runs(self) -> Path:
+        """Run records, one JSON file each."""
+        return self.root / "runs"
+
+    def model(self, component: str, candidate: str, inputs: str) -> Path:
+        """The folder of one fitted candidate, named by what it was fitted from."""
+        return self.root / "models" / component / candidate / inputs[:16]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace `path` with `text` at once: a crash leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
