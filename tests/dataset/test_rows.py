@@ -109,7 +109,7 @@ def test_unknown_columns_are_ignored_with_one_note(tmp_path):
     assert "agent, priority" in note.message
 
 
-def test_reads_questions_with_dates_groups_and_fact(tmp_path):
+def test_reads_questions_with_dates_and_groups_and_leaves_wordings_of_a_fact_apart(tmp_path):
     row = {
         "id": "q1",
         "question": "How much is it?",
@@ -123,7 +123,7 @@ def test_reads_questions_with_dates_groups_and_fact(tmp_path):
     }
     (item,) = read_items(write(tmp_path, "q.jsonl", json.dumps(row)), "answer").items
     assert (item.id, item.answers, item.answerable) == ("q1", ("$5", "5 dollars"), True)
-    assert (item.groups, item.group, item.source) == (frozenset({"staff"}), "price", "docs/price.md")
+    assert (item.groups, item.group, item.source) == (frozenset({"staff"}), None, "docs/price.md")
     assert item.valid_from == datetime(2026, 1, 31, tzinfo=UTC)
     assert item.valid_to == datetime(2026, 3, 1, 10, tzinfo=UTC)
 

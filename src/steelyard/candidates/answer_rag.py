@@ -161,7 +161,7 @@ class RagAnswer:
             if reading is None:
                 continue
             features.append(evidence_features(item.text, hits, reading))
-            right.append(item.answerable and contains_answer(_complete(reading).text, item.answers))
+            right.append(item.answerable and contains_answer(_complete(reading).text, item.answers) > 0)
             on_validation.append(item.id in held)
         return Decliner.fit(np.array(features), np.array(right, dtype=bool), np.array(on_validation, dtype=bool))
 
@@ -204,11 +204,11 @@ def _complete(reading: Reading) -> Quote:
 def _is_right(item: Item, quote: Quote) -> bool:
     if item.source is not None and quote.hit.passage.document != item.source:
         return False
-    return contains_answer(quote.text, item.answers)
+    return contains_answer(quote.text, item.answers) > 0
 
 
 def _reciprocal_rank(item: Item, hits: Sequence[Hit]) -> float:
     for rank, hit in enumerate(hits, start=1):
-        if contains_answer(hit.passage.text, item.answers) and item.source in (None, hit.passage.document):
+        if contains_answer(hit.passage.text, item.answers) > 0 and item.source in (None, hit.passage.document):
             return 1.0 / rank
     return 0.0

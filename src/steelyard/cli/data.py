@@ -46,7 +46,7 @@ def ingest(
     """
     workspace = open_workspace(context)
     with progress() as report:
-        done = workspace.ingest(report)
+        done = workspace.ingest(report, engine=engine)
     if as_json:
         write_json(done.to_json())
         return

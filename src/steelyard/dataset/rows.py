@@ -28,7 +28,7 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
     "classify": ("id", "group"),
     "answer": ("id", "answers", "answerable", "source", "groups", "valid_from", "valid_to", "fact", "group"),
-    "write": ("id", "slots", "label", "group"),
+    "write": ("id", "slots", "label", "intent", "group"),
     "system": (
         "id",
         "intent",
@@ -131,8 +131,9 @@ def _answer(cells: Cells, row: RawRow) -> Item:
         groups=frozenset(cells.texts("groups")),
         valid_from=valid_from,
         valid_to=valid_to,
-        # Questions about one fact share what they teach: one in train would give away another in the holdout.
-        group=cells.optional("fact") or cells.optional("group"),
+        # `fact` names what several wordings ask for and does not bind them together: whether an answer learned from one wording
+        # carries to another is what the bake-off measures. Rows that must not be separated say so in `group`.
+        group=cells.optional("group"),
         row=row.row,
     )
 
@@ -144,7 +145,7 @@ def _write(cells: Cells, row: RawRow) -> Item:
         id=cells.name(),
         task="write",
         text=cells.text("input"),
-        label=cells.optional("label"),
+        label=cells.optional("label") or cells.optional("intent"),
         slots=slots,
         output=output,
         group=cells.optional("group"),
