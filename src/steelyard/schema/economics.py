@@ -96,7 +96,8 @@ def check_number(number: Any, name: str) -> None:
     """
     if isinstance(number, Input):
         return check_number(number.value, name)
-    last = name.rpartition(".")[2]
+    # The last word of the place is the field, which decides the bounds: `scenario.json rag.error_rate`.
+    last = name.replace(" ", ".").rpartition(".")[2]
     if isinstance(number, Range):
         check_number(number.high, name)
         return check_number(number.low, name)
