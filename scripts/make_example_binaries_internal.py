@@ -107,7 +107,8 @@ def write_pdf(source: Path, target: Path) -> None:
             story.append(Paragraph(rich(content), body))
         elif kind in ("ul", "ol"):
             items = [ListItem(Paragraph(rich(item), body)) for item in content]
-            story.append(ListFlowable(items, bulletType="1" if kind == "ol" else "bullet", leftIndent=16))
+            numbering = "1" if kind == "ol" else "bullet"
+            story.append(ListFlowable(items, bulletType=numbering, bulletFontSize=10, leftIndent=16))
             story.append(Spacer(1, 4))
         else:
             width = (A4[0] - 4 * cm) / len(content[0])
