@@ -1,0 +1,1 @@
+"""Scores of outputs, per item first, and their statistics. Loads nothing heavy until a part is used."""
