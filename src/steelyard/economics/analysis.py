@@ -48,6 +48,7 @@ def analyse(scenario: Scenario, draws: int = 10_000, seed: int = 0) -> Analysis:
     even = break_even(scenario, *pair) if both else None
     volume = float(even.queries_per_month) if even and even.queries_per_month else None
     return Analysis(
+        queries_per_month=exact(scenario.queries_per_month),
         costs=costs(scenario),
         pair=pair,
         break_even=even,
@@ -71,10 +72,10 @@ def volume_curve(scenario: Scenario, marked: float | None = None, seed: int = 0)
     All options see the same draws at every volume, so their bands may overlap while one is always the cheaper.
     """
     at = float(exact(scenario.queries_per_month)) or 1.0
-    reached = [at / CURVE_REACH, at * CURVE_REACH]
-    if marked and reached[0] / CURVE_REACH < marked < reached[1] * CURVE_REACH:
-        reached = [min(reached[0], marked / 3), max(reached[1], marked * 3)]
-    volumes = np.geomspace(*reached, CURVE_POINTS)
+    smallest, largest = at / CURVE_REACH, at * CURVE_REACH
+    if marked and smallest / CURVE_REACH < marked < largest * CURVE_REACH:
+        smallest, largest = min(smallest, marked / 3), max(largest, marked * 3)
+    volumes = np.geomspace(smallest, largest, CURVE_POINTS)
     point = total_draws(scenario, {"queries_per_month": volumes})
     ranges = {name: span for name, span in uncertain_inputs(scenario).items() if name != "queries_per_month"}
     drawn = draw_inputs(ranges, CURVE_DRAWS, np.random.default_rng(seed))

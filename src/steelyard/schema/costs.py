@@ -175,6 +175,7 @@ class Analysis:
     options; None and empty with a single option. `accuracy_gap` is how much more often the second may be wrong than the first.
     """
 
+    queries_per_month: Decimal
     costs: tuple[OptionCost, ...]
     pair: tuple[str, ...]
     break_even: BreakEven | None
