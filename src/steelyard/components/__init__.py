@@ -1,0 +1,1 @@
+"""The parts that candidates are assembled from: retriever, reader, router, writer."""
