@@ -1,0 +1,277 @@
+"""From run records to a decided component: intervals, comparisons, money, recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from steelyard.config import Settings
+from steelyard.decision.measured import recommend_measured
+from steelyard.evaluation.costing import Measured, option_of
+from steelyard.evaluation.pricing import Priced, price
+from steelyard.evaluation.scoring import DECLINED, FIGURES, WRONG
+from steelyard.metrics.statistics import compare_all, mean_interval
+from steelyard.schema.decision import CandidateEvidence, MeasuredComponent, Requirements
+from steelyard.schema.economics import Option
+from steelyard.schema.items import Approach, Split, Task
+from steelyard.schema.runs import ItemResult, RunRecord
+from steelyard.schema.statistics import Comparison, Interval
+from steelyard.schema.weighing import CandidateResult, ComponentResult
+
+SAMPLES = 6
+"""Holdout items shown per candidate in the report: wrong ones first, for they teach more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What the table of candidates says of one: role, approach, whether it is a plain baseline, and what it can do."""
+
+    name: str
+    approach: Approach
+    role: str
+    baseline: bool = False
+    simplicity: int = 0
+    untrained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmeasured:
+    """A candidate that was not run, why, and what it would cost."""
+
+    listed: Listed
+    why: str
+    option: Option | None = None
+
+
+def decide_component(
+    name: str,
+    task: Task,
+    split: Split,
+    runs: Sequence[RunRecord],
+    listed: Mapping[str, Listed],
+    settings: Settings,
+    *,
+    updates_per_year: float,
+    unmeasured: Sequence[Unmeasured] = (),
+    holdout_uses: Mapping[str, float] | None = None,
+    leaks_into_training: int = 0,
+    seed: int = 0,
+) -> ComponentResult:
+    """Compare, price and decide one component from its runs; deterministic for a seed.
+
+    Items that a run did not score on the primary metric count as they are: absent from its mean, and counted.
+    """
+    metric = runs[0].metric
+    clusters = [result.cluster for result in runs[0].items]
+    scores = {run.candidate: [result.scores[metric] for result in run.items] for run in runs}
+    comparisons = compare_all(scores, clusters, seed)
+    measured = {run.candidate: _measured(run, listed[run.candidate], split, clusters, seed) for run in runs}
+    options = [option_of(one, settings.economics) for one in measured.values()]
+    options += [one.option for one in unmeasured if one.option is not None]
+    priced = price(settings, updates_per_year, options, list(measured), listed, seed=seed)
+    results = [_result(run, listed[run.candidate], measured[run.candidate], priced, clusters, seed) for run in runs]
+    smallest = _smallest(comparisons)
+    component = MeasuredComponent(
+        component=name,
+        task=task,
+        metric=metric,
+        requirements=_requirements(settings, task),
+        candidates=tuple(
+            _evidence(result, listed[result.name], measured[result.name], priced, settings) for result in results
+        )
+        + tuple(_unmeasured_evidence(one, priced) for one in unmeasured),
+        comparisons=tuple(comparisons),
+        smallest_detectable_difference=smallest,
+        n_holdout=len(split.holdout),
+        baseline=next((one.name for one in listed.values() if one.baseline and one.name in scores), None),
+        queries_per_month=settings.traffic.queries_per_month,
+        wrong_answer_usd=settings.economics.wrong_answer_usd,
+    )
+    decision = recommend_measured(component)
+    excluded = {one.name: one.because for one in decision.excluded}
+    results += [_unmeasured_result(one, priced) for one in unmeasured]
+    return ComponentResult(
+        name=name,
+        task=task,
+        metric=metric,
+        dataset=split.dataset,
+        n_train=len(split.train),
+        n_validation=len(split.validation),
+        n_holdout=len(split.holdout),
+        candidates=tuple(sorted((_with_exclusion(one, excluded) for one in results), key=_order)),
+        comparisons=tuple(comparisons),
+        decision=decision,
+        smallest_detectable_difference=smallest,
+        curve=priced.curve,
+        sensitivity=priced.sensitivity,
+        evpi_usd=priced.evpi_usd,
+        holdout_uses=dict(holdout_uses or {}),
+        leaks_into_training=leaks_into_training,
+    )
+
+
+def _measured(run: RunRecord, listed: Listed, split: Split, clusters: Sequence[str], seed: int) -> Measured:
+    return Measured(
+        name=run.candidate,
+        approach=listed.approach,
+        task=run.task,
+        mean_seconds=float(np.mean([result.seconds for result in run.items])),
+        build_s=run.build_s,
+        train_rows=len(split.train),
+        wrong=mean_interval([_figure(result, WRONG) for result in run.items], clusters, seed=seed),
+        declined=mean_interval([_figure(result, DECLINED) for result in run.items], clusters, seed=seed),
+        untrained=listed.untrained,
+    )
+
+
+def _figure(result: ItemResult, name: str) -> float:
+    # A prediction that failed is a wrong answer to whoever asked.
+    return result.scores.get(name, 1.0 if name == WRONG and result.error else 0.0)
+
+
+def _result(
+    run: RunRecord, listed: Listed, measured: Measured, priced: Priced, clusters: Sequence[str], seed: int
+) -> CandidateResult:
+    latencies = np.array([result.seconds for result in run.items]) * 1000
+    metrics = _metrics(run, clusters, seed)
+    return CandidateResult(
+        name=run.candidate,
+        approach=listed.approach,
+        role=listed.role,
+        feasible=True,
+        version=run.version,
+        metric=run.metric,
+        quality=metrics[run.metric],
+        metrics=metrics,
+        p50_ms=float(np.percentile(latencies, 50)),
+        p95_ms=float(np.percentile(latencies, 95)),
+        **priced.money(run.candidate),
+        error_rate=measured.wrong.mean,
+        handoff_rate=measured.declined.mean,
+        build_s=run.build_s,
+        refresh_s=run.refresh_s,
+        peak_mb=run.peak_mb,
+        tokens_in=float(np.mean([result.tokens_in for result in run.items])),
+        tokens_out=float(np.mean([result.tokens_out for result in run.items])),
+        leaks=run.leaks,
+        refusal_recall=metrics["refusal_recall"].mean if "refusal_recall" in metrics else None,
+        run_key=run.key,
+        samples=tuple(samples_of(run)),
+    )
+
+
+def _metrics(run: RunRecord, clusters: Sequence[str], seed: int) -> dict[str, Interval]:
+    names = dict.fromkeys(name for result in run.items for name in result.scores if name not in FIGURES)
+    found = {}
+    for name in names:
+        kept = [
+            (result.scores[name], cluster)
+            for result, cluster in zip(run.items, clusters, strict=True)
+            if name in result.scores
+        ]
+        found[name] = mean_interval([value for value, _ in kept], [cluster for _, cluster in kept], seed=seed)
+    return found
+
+
+def samples_of(run: RunRecord) -> list[dict[str, object]]:
+    """A few items of a run with what came out: wrong ones first, in file order."""
+    rows = sorted(run.items, key=lambda result: result.scores.get(run.metric, 0.0) >= 0.5)
+    return [
+        {
+            "text": result.text,
+            "output": result.output,
+            "expected": result.expected,
+            "right": result.scores.get(run.metric, 0.0) >= 0.5,
+        }
+        for result in rows[:SAMPLES]
+    ]
+
+
+def _evidence(
+    result: CandidateResult, listed: Listed, measured: Measured, priced: Priced, settings: Settings
+) -> CandidateEvidence:
+    can = can_do(listed.approach, measured.task)
+    errors = settings.economics
+    per_query = measured.wrong.mean * errors.wrong_answer_usd + measured.declined.mean * errors.handoff_usd
+    return CandidateEvidence(
+        name=result.name,
+        approach=result.approach,
+        quality=result.quality,
+        can_cite=can,
+        can_scope=can,
+        can_audit=True,
+        p50_ms=result.p50_ms,
+        p95_ms=result.p95_ms,
+        leaks=result.leaks,
+        build_s=result.build_s or 0.0,
+        refresh_s=result.refresh_s or 0.0,
+        total_usd=result.usd_total,
+        fixed_usd=priced.fixed_usd(result.name),
+        error_usd=per_query * priced.queries,
+        total_draws=priced.draws(result.name),
+        p_cheapest=result.p_cheapest,
+        simplicity=listed.simplicity,
+    )
+
+
+def can_do(approach: Approach, task: Task) -> bool:
+    """Whether answers of this kind can carry citations and respect who asks: what is learned into weights can do neither.
+
+    Labels and phrasing hold no knowledge, so for other tasks than `answer` the requirement is met by any approach.
+    """
+    return task != "answer" or approach in ("rag", "hybrid")
+
+
+def _unmeasured_evidence(one: Unmeasured, priced: Priced) -> CandidateEvidence:
+    total = priced.money(one.listed.name).get("usd_total") if one.option is not None else None
+    return CandidateEvidence(
+        name=one.listed.name,
+        approach=one.listed.approach,
+        quality=None,
+        can_cite=one.listed.approach in ("rag", "hybrid", "prompt"),
+        can_scope=one.listed.approach in ("rag", "hybrid"),
+        total_usd=total,
+        not_measured=one.why,
+        simplicity=one.listed.simplicity,
+    )
+
+
+def _unmeasured_result(one: Unmeasured, priced: Priced) -> CandidateResult:
+    money = priced.money(one.listed.name) if one.option is not None else {}
+    return CandidateResult(
+        name=one.listed.name,
+        approach=one.listed.approach,
+        role=one.listed.role,
+        feasible=True,
+        not_measured=one.why,
+        **money,
+    )
+
+
+def _requirements(settings: Settings, task: Task) -> Requirements:
+    wanted = settings.requirements
+    knowledge = task == "answer"
+    return Requirements(
+        citations=wanted.citations and knowledge,
+        audit=wanted.audit,
+        scoping=wanted.scoping and knowledge,
+        p95_ms=wanted.p95_ms,
+    )
+
+
+def _smallest(comparisons: Sequence[Comparison]) -> float:
+    finite = [one.smallest_detectable for one in comparisons if np.isfinite(one.smallest_detectable)]
+    return float(np.median(finite)) if finite else 1.0
+
+
+def _with_exclusion(result: CandidateResult, excluded: Mapping[str, str]) -> CandidateResult:
+    if result.name not in excluded:
+        return result
+    return CandidateResult(**{**result.__dict__, "feasible": False, "why_not": excluded[result.name]})
+
+
+def _order(result: CandidateResult) -> tuple[bool, bool, float]:
+    quality = result.quality.mean if result.quality else 0.0
+    return (result.quality is None, not result.feasible, -quality)
