@@ -1,0 +1,1 @@
+"""Documents to passages: sources, parsers, versions, generations and ingest."""

@@ -1,0 +1,32 @@
+"""Who may see a document: the rule of its source, and what the document says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from steelyard.schema.scope import Access
+
+
+def effective(rule: Access, allow: Sequence[str] | None, deny: Sequence[str] | None) -> Access:
+    """The access of a document under its source's `rule` and its own `allow` and `deny` (None where it states none).
+
+    Its own `allow` replaces the rule's; an empty one means nobody. Its own `deny` is added to the rule's, so a document can
+    never lift a denial of its source. Names are sorted and said once.
+
+    >>> effective(Access(allow=("everyone",), deny=("interns",)), ["guild"], ["user:ada"])
+    Access(allow=('guild',), deny=('interns', 'user:ada'))
+    >>> effective(Access(allow=("everyone",)), [], None)
+    Access(allow=(), deny=())
+    """
+    allowed = rule.allow if allow is None else allow
+    denied = (*rule.deny, *(deny or ()))
+    return Access(allow=tuple(sorted(set(allowed))), deny=tuple(sorted(set(denied))))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Group names from a comma-separated string; an empty string gives none.
+
+    >>> names("guild, staff")
+    ('guild', 'staff')
+    """
+    return tuple(name for part in text.split(",") if (name := part.strip()))
