@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any, cast
 
 import altair as alt
 
+from steelyard.economics.labels import LINE_GROUPS, round_values, shown
 from steelyard.schema.costs import Analysis
 from steelyard.schema.errors import FactsError
 
@@ -16,26 +16,6 @@ COLOURS = {"rag": "#0072B2", "fine_tune": "#D55E00", "prompt": "#009E73", "hybri
 
 SPARE_COLOURS = ("#E69F00", "#56B4E9", "#7F7F7F", "#B8A200", "#000000")
 """For a second option of the same approach."""
-
-LINE_GROUPS = {
-    "set-up labour": ("setup_labour",),
-    "labels": ("setup_labels", "update_labels"),
-    "update labour": ("update_labour",),
-    "operations labour": ("operations_labour",),
-    "training, embedding": ("setup_compute", "update_compute"),
-    "hosting, storage": ("hosting", "storage"),
-    "tokens, compute": (
-        "input_tokens",
-        "cached_input_tokens",
-        "output_tokens",
-        "embedding_tokens",
-        "reranking",
-        "compute",
-    ),
-    "wrong answers, handoffs": ("wrong_answers", "handoffs"),
-    "migrations": ("migrations",),
-}
-"""The lines of a total, in as many groups as a stacked bar can show apart."""
 
 GROUP_COLOURS = ("#1b4f72", "#5499c7", "#2e86c1", "#85c1e9", "#7d6608", "#b7950b", "#e67e22", "#b03a2e", "#6c3483")
 
@@ -46,9 +26,6 @@ WIDTH = 640
 FORMATS = (".svg", ".png", ".html")
 PNG_SCALE = 2
 """Pixels per point of a PNG: sharp on a slide."""
-
-MANY_DECADES = 10_000
-"""From there on a logarithmic axis shows powers of ten only."""
 
 MOST_INPUTS = 10
 """Bars in the sensitivity panel; the rest decide nothing."""
@@ -160,17 +137,6 @@ def volume_panel(analysis: Analysis, colours: dict[str, str]) -> alt.LayerChart:
             width=WIDTH, height=320, title=alt.TitleParams("What each option costs, by volume", subtitle=subtitle)
         ),
     )
-
-
-def round_values(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times every power of ten from `low` to `high`; powers of ten alone beyond four decades.
-
-    >>> round_values(30, 250)
-    [50, 100, 200]
-    """
-    steps = (1, 2, 5) if high / low < MANY_DECADES else (1,)
-    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
 
 
 def _break_even_mark(analysis: Analysis) -> list[alt.Chart]:
@@ -294,12 +260,3 @@ def _middle(analysis: Analysis) -> float:
     totals = {cost.name: cost.total_usd for cost in analysis.costs}
     leaders = analysis.simulation.leaders
     return float(totals[leaders[1]] - totals[leaders[0]]) if len(leaders) > 1 else float(totals[leaders[0]])
-
-
-def shown(option: str) -> str:
-    """The option's name as a reader sees it.
-
-    >>> shown("fine_tune")
-    'fine-tuning'
-    """
-    return {"rag": "RAG", "fine_tune": "fine-tuning", "prompt": "prompt", "hybrid": "hybrid"}.get(option, option)
