@@ -94,7 +94,9 @@ def _print_models(table: PriceTable, names: list[str]) -> None:
 
     found = [table.price(name) for name in names]
     terminal = console()
-    terminal.print("USD per million tokens; rerankers per query.", style="dim")
+    days = {price.read_on for price in found}
+    read = f" All read on {min(days)}." if len(days) == 1 else ""
+    terminal.print(f"USD per million tokens; rerankers per query.{read}", style="dim")
     for kind, classes in CLASSES.items():
         priced = [price for price in found if any(getattr(price, one) is not None for one in classes)]
         if not priced:
@@ -102,17 +104,20 @@ def _print_models(table: PriceTable, names: list[str]) -> None:
         columns = Table(box=SIMPLE_HEAD, pad_edge=False)
         columns.add_column(kind, no_wrap=True)
         for one in classes:
-            columns.add_column(TITLES.get(one, one.replace("_", " ")), justify="right")
+            columns.add_column(TITLES.get(one, one.replace("_", " ")), justify="right", no_wrap=True)
         columns.add_column("ends", no_wrap=True)
-        columns.add_column("read on", no_wrap=True)
+        if len(days) > 1:
+            columns.add_column("read on", no_wrap=True)
         for price in priced:
             amounts = ("" if (usd := getattr(price, one)) is None else f"{usd.normalize():f}" for one in classes)
-            columns.add_row(price.name, *amounts, str(price.end_of_life or ""), str(price.read_on))
+            columns.add_row(
+                price.name, *amounts, str(price.end_of_life or ""), *([str(price.read_on)] if len(days) > 1 else [])
+            )
             for tier in price.tiers:
                 dearer = {"input": tier.input_usd_per_million, "cached": tier.cached_usd_per_million}
                 dearer["output"] = tier.output_usd_per_million
                 above = (f"{usd}" if (usd := dearer.get(one)) is not None else "" for one in classes)
-                columns.add_row(Text(f"  above {tier.above_tokens:,} tokens", style="dim"), *above, "", "")
+                columns.add_row(Text(f"  above {tier.above_tokens:,} tokens", style="dim"), *above)
         terminal.print(columns)
 
 

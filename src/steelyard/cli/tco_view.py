@@ -253,9 +253,8 @@ def _tornado(analysis: Analysis, width: int) -> Group:
     table.add_column("input", no_wrap=True)
     table.add_column("share", justify="right")
     table.add_column("worth", justify="right")
-    table.add_column(
-        f"← {leaders[-1]} cheaper │ {leaders[0]} cheaper →" if len(leaders) > 1 else "USD", justify="center"
-    )
+    sides = f"◂ {leaders[-1]} cheaper │ {leaders[0]} cheaper ▸" if len(leaders) > 1 else "USD"
+    table.add_column(sides if len(sides) <= cells else "", no_wrap=True)
     for effect in effects:
         first, last = sorted((cell(float(effect.low_usd)), cell(float(effect.high_usd))))
         bar = Text()
