@@ -30,6 +30,70 @@ NO_SHARES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeamSkills:
+    """Which discipline the team already carries; None is unknown.
+
+    `mlops`: datasets, training, evaluation, deployment, rollback. `ir_ops`: ingestion, freshness, index, retrieval quality.
+    """
+
+    mlops: bool | None = None
+    ir_ops: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pilot:
+    """A pilot's measured score per approach; an approach that is absent was not measured.
+
+    `target` is the score an approach must reach, None where there is none. `lower_is_better` holds for latencies, error
+    rates and costs. `items` is how many cases were scored, None when not said.
+    """
+
+    metric: str
+    scores: Mapping[Approach, float]
+    target: float | None = None
+    lower_is_better: bool = False
+    items: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of one component before anything is built. None means unknown, never zero or no.
+
+    `measured` None means that no pilot was run. The facts of the contract come first; the rest are optional refinements that
+    most teams leave out, so for them None also means "nothing unusual".
+    """
+
+    name: str = "main"
+    queries_per_month: float | None = None
+    knowledge_update_per_year: float | None = None
+    needs_citations: bool | None = None
+    needs_audit: bool | None = None
+    per_user_scoping: bool | None = None
+    behaviour: Behaviour | None = None
+    corpus_tokens: float | None = None
+    latency_budget_ms: float | None = None
+    examples_count: float | None = None
+    prompt_examples_tokens: float | None = None
+    team_skills: TeamSkills = TeamSkills()
+    measured: Pilot | None = None
+    needs_refusal: bool | None = None
+    needs_erasure: bool | None = None
+    needs_residency: bool | None = None
+    styles_count: float | None = None
+    retrieval_p95_ms: float | None = None
+    base_model_ends_in_months: float | None = None
+    wrong_answer_usd: float | None = None
+    horizon_months: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactSheet:
+    """A facts file: one `Facts` per component, in file order; a single one named `main` when there are no components."""
+
+    components: tuple[Facts, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reason:
     """One criterion that spoke: what it argues for (`prompt`, `rag`, ... or `against fine_tune`), how strongly, and why.
 
