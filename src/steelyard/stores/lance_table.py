@@ -1,0 +1,113 @@
+"""How passages lie in a LanceDB table: schema, rows in and out, and the filter that says who may see what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from steelyard.schema.corpus import Passage
+from steelyard.schema.scope import Access, Scope
+from steelyard.stores.interface import Vectors
+from steelyard.stores.rows import OPEN
+
+TABLE = "passages"
+
+PAYLOAD = (
+    "id",
+    "document",
+    "version",
+    "title",
+    "start",
+    "end",
+    "text",
+    "heading",
+    "page",
+    "allow",
+    "deny",
+    "valid_from",
+)
+"""The columns a passage is made of."""
+
+STATE = ("number", "id", "added", "retired", "allow", "deny")
+"""The columns that say which rows exist, when, and for whom."""
+
+
+def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, generation: int) -> Any:
+    """The rows to add: `passages` numbered from `first_number`, in force from `generation` on, as an Arrow table."""
+    import pyarrow as pa
+
+    count = len(passages)
+    texts = pa.list_(pa.string())
+    # Access as lists of strings: LanceDB silently leaves the index of a list<int32> column unused.
+    columns = {
+        "number": pa.array(range(first_number, first_number + count), pa.int64()),
+        "added": pa.array([generation] * count, pa.int64()),
+        "retired": pa.array([OPEN] * count, pa.int64()),
+        **{
+            name: pa.array([getattr(entry, name) for entry in passages], pa.string())
+            for name in ("id", "document", "version", "title", "text")
+        },
+        "start": pa.array([entry.start for entry in passages], pa.int64()),
+        "end": pa.array([entry.end for entry in passages], pa.int64()),
+        "heading": pa.array([list(entry.heading) for entry in passages], texts),
+        "page": pa.array([entry.page for entry in passages], pa.int32()),
+        "allow": pa.array([list(entry.access.allow) for entry in passages], texts),
+        "deny": pa.array([list(entry.access.deny) for entry in passages], texts),
+        "valid_from": pa.array([entry.valid_from for entry in passages], pa.timestamp("us", tz="UTC")),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1]),
+    }
+    return pa.table(columns)
+
+
+def to_passages(table: Any) -> list[Passage]:
+    """The passages in an Arrow table that has the PAYLOAD columns, in its order."""
+    columns = {name: table.column(name).to_pylist() for name in PAYLOAD}
+    return [
+        Passage(
+            id=columns["id"][row],
+            document=columns["document"][row],
+            version=columns["version"][row],
+            title=columns["title"][row],
+            start=columns["start"][row],
+            end=columns["end"][row],
+            text=columns["text"][row],
+            heading=tuple(columns["heading"][row]),
+            page=columns["page"][row],
+            access=Access(allow=tuple(columns["allow"][row]), deny=tuple(columns["deny"][row])),
+            valid_from=columns["valid_from"][row],
+        )
+        for row in range(table.num_rows)
+    ]
+
+
+def to_vectors(table: Any, dim: int) -> Vectors:
+    """The vectors in an Arrow table, float32, (rows, dim)."""
+    flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors: Vectors = np.ascontiguousarray(flat, dtype=np.float32).reshape(-1, dim)
+    return vectors
+
+
+def visible(scope: Scope, generation: int) -> str:
+    """The SQL condition of the rows that `scope` may see in `generation`; deny beats allow, and an empty allow means nobody."""
+    names = _texts(scope.principals)
+    return (
+        f"added <= {int(generation)} AND retired > {int(generation)} "
+        f"AND array_has_any(allow, [{names}]) AND NOT array_has_any(deny, [{names}])"
+    )
+
+
+def any_of(column: str, values: Iterable[int | str]) -> str:
+    """The SQL condition that `column` is one of `values`."""
+    listed = ", ".join(_text(value) if isinstance(value, str) else str(int(value)) for value in values)
+    return f"{column} IN ({listed})"
+
+
+def _texts(values: Iterable[str]) -> str:
+    return ", ".join(map(_text, values))
+
+
+def _text(value: str) -> str:
+    # Standard SQL: a quote is doubled, a backslash is a plain character.
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,112 @@
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from steelyard.schema.errors import StoreError
+from steelyard.stores import STORES
+from steelyard.stores.conformance import ANYONE, CHECKS, STAFF, STAFF_SCOPE, ids, passage, random_corpus, staged, unit
+from steelyard.stores.lance import WORDS, LanceStore
+
+
+@pytest.fixture(params=[50_000, 0], ids=["in-memory", "through-lance"])
+def make(tmp_path, request):
+    numbers = itertools.count()
+    return lambda: LanceStore(tmp_path / f"store{next(numbers)}", exact_rows=request.param)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_it_keeps_the_promises_of_a_store(check, make):
+    check(make)
+
+
+@pytest.mark.parametrize("exact_rows", [50_000, 0])
+def test_another_instance_reads_what_was_staged(tmp_path, exact_rows):
+    writer, reader = (LanceStore(tmp_path, exact_rows=exact_rows) for _ in range(2))
+    assert reader.count(1) == 0
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "invoice", STAFF)]), [])
+    assert reader.count(1) == 2
+    assert ids(reader.lexical("refund", ANYONE, 5, 1)) == ["a"]
+    writer.stage(2, staged([passage("c", "refund")]), ["a"])
+    assert ids(reader.lexical("refund", ANYONE, 5, 2)) == ["c"]
+    assert ids(reader.dense(unit(1.0), STAFF_SCOPE, 5, 2)) == ["b", "c"]
+    assert ids(reader.dense(unit(1.0), STAFF_SCOPE, 5, 1)) == ["a", "b"]
+
+
+def test_opening_and_searching_at_the_end_of_a_crashed_staging(tmp_path):
+    script = f"""
+from steelyard.stores.conformance import passage, staged
+from steelyard.stores.lance import LanceStore
+from pathlib import Path
+import os
+store = LanceStore(Path({str(tmp_path)!r}))
+store.stage(1, staged([passage("a", "refund")]), [])
+store._keep = lambda *arguments: os._exit(9)
+store.stage(2, staged([passage("b", "refund")]), ["a"])
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    store = LanceStore(tmp_path)
+    assert ids(store.lexical("refund", ANYONE, 5, 1)) == ["a"]
+    store.stage(2, staged([passage("c", "refund")]), [])
+    assert ids(store.lexical("refund", ANYONE, 5, 2)) == ["a", "c"]
+    assert ids(LanceStore(tmp_path).dense(unit(1.0), ANYONE, 5, 2)) == ["a", "c"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other"])
+def test_the_word_index_is_built_again_when_it_is_not_that_of_the_rows(tmp_path, damage):
+    LanceStore(tmp_path / "a").stage(1, random_corpus(40, seed=1), [])
+    LanceStore(tmp_path / "b").stage(1, random_corpus(41, seed=2), [])
+    before = LanceStore(tmp_path / "a").lexical("refund invoice", STAFF_SCOPE, 9, 1)
+    file = tmp_path / "a" / WORDS
+    assert file.is_file()
+    if damage == "missing":
+        file.unlink()
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        file.write_bytes((tmp_path / "b" / WORDS).read_bytes())
+    assert before
+    assert LanceStore(tmp_path / "a").lexical("refund invoice", STAFF_SCOPE, 9, 1) == before
+
+
+def test_access_is_answered_by_the_label_index(tmp_path):
+    # Named trap: an access column of another type leaves its index unused without a word.
+    store = LanceStore(tmp_path, exact_rows=0)
+    store.stage(1, random_corpus(300, seed=4), [])
+    store.optimize()
+    plan = store.explain(STAFF_SCOPE, 1)
+    assert "ScalarIndexQuery" in plan
+    assert "allow_idx(LabelList)" in plan
+    assert "deny_idx(LabelList)" in plan
+    assert "FilterExec: array_has_any" not in plan
+
+
+def test_a_refused_stage_changes_nothing(make):
+    store = make()
+    store.stage(1, staged([passage("a", "refund")]), [])
+    with pytest.raises(StoreError) as caught:
+        store.stage(2, staged([passage("a", "refund")]), [])
+    assert caught.value.code == "stores.passage_twice"
+    with pytest.raises(StoreError) as caught:
+        store.dense(np.ones(3, dtype=np.float32), ANYONE, 1, 1)
+    assert caught.value.code == "stores.other_encoder"
+    assert store.count(2) == 1
+
+
+def test_growing_past_the_limit_moves_from_memory_to_lance_and_back(tmp_path):
+    store = LanceStore(tmp_path, exact_rows=3)
+    store.stage(1, staged([passage(name, "refund") for name in "abc"]), [])
+    before = store.dense(unit(1.0), ANYONE, 9, 1)
+    store.stage(2, staged([passage("d", "refund")]), [])
+    assert ids(store.dense(unit(1.0), ANYONE, 9, 2)) == ["a", "b", "c", "d"]
+    assert store.dense(unit(1.0), ANYONE, 9, 1) == before
+    store.discard(2)
+    assert store.dense(unit(1.0), ANYONE, 9, 2) == before
+    assert ids(store.lexical("refund", ANYONE, 2, 2)) == ["a", "b"]
+
+
+def test_the_table_of_stores_loads_it_by_name():
+    assert STORES.load("lance") is LanceStore
+    assert STORES.names() == ["lance", "memory"]
