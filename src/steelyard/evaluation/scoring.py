@@ -96,7 +96,7 @@ def _write(item: Item, output: Output, truth: Truth) -> dict[str, float]:
         found["right_kind"] = float(not output.abstained and output.label == item.label)
         found[FITTING] = float(sound and found["right_kind"] == 1.0)
     if truth.style is not None and output.text:
-        found["style"] = truth.style(output.text)
+        found["style"] = truth.style(output.template or output.text)
     if not sound:
         found["chrf"] = 0.0
     found[WRONG] = float(not output.abstained and found.get(FITTING, float(sound)) == 0.0)

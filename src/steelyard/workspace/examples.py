@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ class Examples:
     """Reads each component's file once, and cuts it the same way every time."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self._folder = folder
+        self.folder = folder
         self._settings = settings
         self._splits: dict[str, Split] = {}
 
@@ -72,17 +73,14 @@ class Examples:
         path = self._path(name, "[system] cases")
         return self._current(read_items(path, "system", name).items)
 
-    def neutral(self, component: str) -> tuple[str, ...]:
-        """Neutral rewrites of approved replies, templates with slots; empty when none are configured."""
-        import json
-
+    def neutral(self, component: str) -> tuple[tuple[str, str], ...]:
+        """Neutral rewrites of approved replies as (reply id, template with slots); empty when none are configured."""
         name = self.component(component).neutral
         if name is None:
             return ()
         path = self._path(name, f"[components.{component}] neutral")
-        return tuple(
-            json.loads(line)["output"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-        )
+        rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple((str(row["id"]), str(row["output"])) for row in rows)
 
     def findings(self) -> list[Finding]:
         """Everything wrong or worth knowing about the labelled data, file by file."""
@@ -104,7 +102,7 @@ class Examples:
         return found
 
     def _scan(self, file: str, kind: str) -> tuple[Sequence[Item], list[Finding]]:
-        path = self._folder / file
+        path = self.folder / file
         if not path.is_file():
             message, remedy = "the file does not exist.", "Correct its name in steelyard.toml, or put the file there."
             return (), [Finding(code="dataset.no_file", severity="error", message=message, remedy=remedy, file=file)]
@@ -116,7 +114,7 @@ class Examples:
         return read_items(self._path(name, f"[components.{component}]"), settings.task, name).items
 
     def _path(self, name: str, where: str) -> Path:
-        path = self._folder / name
+        path = self.folder / name
         if not path.is_file():
             raise UserError(
                 f"there is no file '{name}'.",

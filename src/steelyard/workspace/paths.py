@@ -24,8 +24,8 @@ class State:
 
     @property
     def vectors(self) -> Path:
-        """Vectors by content hash (SQLite)."""
-        return self.root / "vectors.sqlite"
+        """Vectors of labelled rows by content hash (SQLite); passages have their own beside the library."""
+        return self.root / "row-vectors.sqlite"
 
     @property
     def index(self) -> Path:

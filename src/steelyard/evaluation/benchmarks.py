@@ -1,0 +1,78 @@
+"""The table of benchmarks: names, what each reproduces, and where the data lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from steelyard.schema.errors import NotFoundError, UserError, nearest
+from steelyard.schema.progress import Report
+
+DATA_VARIABLE = "STEELYARD_SHARED"
+
+BENCHMARKS: Mapping[str, str] = {
+    "router": "steelyard.evaluation.bench_router:bench_router",
+    "retrieval": "steelyard.evaluation.bench_retrieval:bench_retrieval",
+    "answer": "steelyard.evaluation.bench_answer:bench_answer",
+    "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
+}
+
+
+def run_benchmark(name: str, data: Path | None, report: Report) -> dict[str, Any]:
+    """Run one benchmark, or `all`; the result has `name` and `rows`.
+
+    `data` is the folder with a subfolder per data set; by default the one that STEELYARD_SHARED names, else `../shared/data`.
+
+    Raises:
+        NotFoundError: no such benchmark; the nearest is named.
+        UserError: the data folder does not exist.
+    """
+    if name != "all" and name not in BENCHMARKS:
+        near = nearest(name, list(BENCHMARKS))
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(BENCHMARKS)}, all."
+        raise NotFoundError(f"there is no benchmark '{name}'.", remedy=hint, code="bench.unknown")
+    folder = data if data is not None else data_folder()
+    cache = _cache()
+    rows: list[dict[str, Any]] = []
+    for one in BENCHMARKS if name == "all" else [name]:
+        result = _load(BENCHMARKS[one])(folder, cache, _progress(one, report))
+        rows += [{"benchmark": one, **row} for row in result["rows"]] if name == "all" else result["rows"]
+    return {"name": name, "rows": rows}
+
+
+def data_folder() -> Path:
+    """Where the data sets are.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    root = Path(os.environ.get(DATA_VARIABLE, "../shared")) / "data"
+    if not root.is_dir():
+        raise UserError(
+            "the data sets are not here.",
+            where=str(root),
+            remedy=f"Name their folder with --data, or set {DATA_VARIABLE} to the folder that holds data/.",
+            code="bench.no_data",
+        )
+    return root
+
+
+def _load(target: str) -> Callable[..., dict[str, Any]]:
+    module, _, function = target.partition(":")
+    loaded: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
+    return loaded
+
+
+def _cache() -> Path:
+    from steelyard.models.loading import cache_folder
+
+    folder = cache_folder() / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _progress(name: str, report: Report) -> Callable[[int, int], None]:
+    return lambda done, total: report(f"bench {name}", done, total)

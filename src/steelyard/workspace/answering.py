@@ -1,0 +1,162 @@
+"""`ask` and `route`: one request to the recommended, or a named, candidate version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from steelyard.registry.versions import RECOMMENDED
+from steelyard.schema.corpus import Citation
+from steelyard.schema.errors import UserError
+from steelyard.schema.outputs import Request
+from steelyard.schema.scope import Scope
+
+if TYPE_CHECKING:
+    from steelyard.schema.runs import VersionRecord
+    from steelyard.workspace.parts import Parts
+
+PREFERRED: Mapping[str, tuple[str, ...]] = {
+    "answer": ("rag-hybrid", "rag-bm25", "closed-book"),
+    "classify": ("linear", "knn", "tfidf"),
+    "write": ("exemplar", "template"),
+}
+"""What answers before anything was weighed: the plain member of each family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One answer, with what made it. `latency_ms` is the time of the candidate's call, loading left out."""
+
+    answer: str
+    abstained: bool
+    citations: tuple[Citation, ...]
+    component_trace: tuple[Mapping[str, Any], ...]
+    latency_ms: float
+    cost_usd: float
+    trace_id: str
+    candidate: str
+    version: int
+    generation: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer with the keys of `ask --json`."""
+        out = dict(self.__dict__)
+        out["citations"] = [citation.to_json() for citation in self.citations]
+        out["component_trace"] = [dict(step) for step in self.component_trace]
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """One classification, with what made it."""
+
+    label: str
+    probability: float
+    out_of_scope: bool
+    candidate: str
+    version: int
+    latency_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The classification with the keys of `route --json`."""
+        return dict(self.__dict__)
+
+
+def ask(
+    parts: Parts,
+    question: str,
+    scope: Scope,
+    *,
+    as_of: datetime | None,
+    generation: int | None,
+    candidate: str | None,
+    component: str | None,
+) -> Asked:
+    """One answer for one asker.
+
+    Raises:
+        UserError: nothing was trained or ingested yet, or both a date and a generation are named.
+        NotFoundError: no such component, candidate or generation.
+    """
+    if as_of is not None and generation is not None:
+        raise UserError(
+            "both a date and a generation are named.", remedy="Give --as-of or --generation.", code="ask.two_times"
+        )
+    name = parts.component_for("answer", component)
+    record = version_for(parts, name, "answer", candidate)
+    if as_of is not None:
+        generation = parts.toolbox.library.generation_at(as_of).number
+    answerer = parts.training.load(record, generation)
+    start = perf_counter()
+    output = answerer.predict(Request(text=question, at=as_of), scope)
+    seconds = perf_counter() - start
+    return Asked(
+        answer=output.text,
+        abstained=output.abstained,
+        citations=output.citations,
+        component_trace=(
+            {
+                "component": name,
+                "candidate": record.candidate,
+                "version": record.version,
+                "probability": output.probability,
+                "passages": [hit.passage.id for hit in output.hits],
+                **dict(output.trace),
+            },
+        ),
+        latency_ms=seconds * 1000,
+        cost_usd=seconds * parts.settings.economics.cpu_hour_usd / 3600,
+        trace_id=uuid4().hex,
+        candidate=record.candidate,
+        version=record.version,
+        generation=generation or parts.toolbox.generation,
+    )
+
+
+def route(parts: Parts, text: str, *, candidate: str | None, component: str | None) -> Routed:
+    """One classification.
+
+    Raises:
+        UserError: nothing was trained yet.
+        NotFoundError: no such component or candidate.
+    """
+    name = parts.component_for("classify", component)
+    record = version_for(parts, name, "classify", candidate)
+    router = parts.training.load(record)
+    start = perf_counter()
+    output = router.predict(Request(text=text), Scope())
+    return Routed(
+        label=output.label or "",
+        probability=output.probability if output.probability is not None else 1.0,
+        out_of_scope=output.out_of_scope,
+        candidate=record.candidate,
+        version=record.version,
+        latency_ms=(perf_counter() - start) * 1000,
+    )
+
+
+def version_for(parts: Parts, component: str, task: str, candidate: str | None) -> VersionRecord:
+    """The version that answers for a component: the named candidate's newest, else the recommended, else a plain one.
+
+    Raises:
+        UserError: nothing was trained yet.
+        NotFoundError: the named candidate was never trained.
+    """
+    if candidate is not None:
+        return parts.registry.get(component, candidate)
+    recommended = parts.registry.alias(component, RECOMMENDED)
+    if recommended is not None:
+        return recommended
+    trained = {record.candidate: record for record in parts.registry.versions(component)}
+    for name in (*PREFERRED[task], *trained):
+        if name in trained:
+            return trained[name]
+    raise UserError(
+        f"component '{component}' has no trained candidate.",
+        remedy="Run `steelyard train` (or `steelyard weigh`) first.",
+        code="workspace.not_trained",
+    )

@@ -1,0 +1,83 @@
+"""The parts of an open workspace, put together once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from steelyard.candidates import CANDIDATES
+from steelyard.config import Settings
+from steelyard.registry.versions import Registry
+from steelyard.schema.errors import NotFoundError, nearest
+from steelyard.schema.progress import Report
+from steelyard.schema.runs import VersionRecord
+from steelyard.workspace.examples import Examples
+from steelyard.workspace.paths import State
+from steelyard.workspace.toolbox import Toolbox
+from steelyard.workspace.training import Trained, Training
+
+
+class Parts:
+    """Examples, toolbox, registry and training of one workspace."""
+
+    def __init__(self, folder: Path, settings: Settings, state: State) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.state = state
+        self.examples = Examples(folder, settings)
+        self.toolbox = Toolbox(folder, settings, state)
+        self.registry = Registry(state.registry)
+
+    @cached_property
+    def training(self) -> Training:
+        """Fitting and loading of candidates."""
+        return Training(self.examples, self.toolbox, self.registry)
+
+    def component_for(self, task: str, name: str | None) -> str:
+        """The component of a task: the named one, or the only one.
+
+        Raises:
+            NotFoundError: there is none, or several and none was named.
+        """
+        if name is not None:
+            self.examples.component(name)
+            return name
+        able = [one for one, settings in self.settings.components.items() if settings.task == task]
+        if len(able) == 1:
+            return able[0]
+        remedy = (
+            f"Name one with --component: {', '.join(able)}." if able else "Add [components.NAME] to steelyard.toml."
+        )
+        count = "several components" if able else "no component"
+        raise NotFoundError(f"there is {count} with task '{task}'.", remedy=remedy, code="workspace.which_component")
+
+    def train(self, target: str | None, report: Report) -> Trained:
+        """Fit all candidates, those of one component, or one.
+
+        Raises:
+            NotFoundError: an unknown component or candidate; the nearest is named.
+        """
+        made: list[VersionRecord] = []
+        known: list[VersionRecord] = []
+        pairs = self._targets(target)
+        for done, (component, candidate) in enumerate(pairs, start=1):
+            record, fitted = self.training.train(component, candidate, report)
+            (made if fitted else known).append(record)
+            report("train", done, len(pairs))
+        return Trained(versions=tuple(made), skipped=tuple(known))
+
+    def _targets(self, target: str | None) -> list[tuple[str, str]]:
+        if target is None:
+            return [(name, one) for name in self.settings.components for one in self.training.names(name)]
+        component, _, candidate = target.partition("/")
+        self.examples.component(component)
+        names = self.training.names(component)
+        if candidate and candidate not in names:
+            near = nearest(candidate, [*names, *CANDIDATES.names()])
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
+            raise NotFoundError(
+                f"component '{component}' has no candidate '{candidate}'.",
+                remedy=hint,
+                code="workspace.unknown_candidate",
+            )
+        return [(component, one) for one in names if not candidate or one == candidate]

@@ -1,0 +1,187 @@
+"""The heavy parts of a workspace, each made when first used: encoder, library, index, search."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from steelyard.components.retriever import Retriever
+from steelyard.config import Settings
+from steelyard.corpus.library import Library
+from steelyard.models.interface import Encoder
+from steelyard.models.loading import load_encoder
+from steelyard.models.vector_cache import CachedEncoder
+from steelyard.schema.corpus import IngestReport, Passage
+from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.progress import Report
+from steelyard.schema.scope import EVERYONE, Access, Scope
+from steelyard.stores import STORES
+from steelyard.stores.interface import Staged, Store
+from steelyard.workspace.paths import State
+
+MONTH_DAYS = 30.4375
+
+
+class Toolbox:
+    """Encoder, library and index of one workspace."""
+
+    def __init__(self, folder: Path, settings: Settings, state: State) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.state = state
+
+    @property
+    def encoder_settings(self) -> dict[str, Any]:
+        """What decides which vectors come out, without loading the encoder."""
+        models = self.settings.models
+        return {"encoder": models.encoder, "precision": models.precision}
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that serves.
+
+        Raises:
+            MissingExtraError: it was never converted here and the training libraries are missing.
+        """
+        models = self.settings.models
+        return load_encoder(models.encoder, precision=models.precision, threads=models.threads or None)
+
+    @cached_property
+    def cached_encoder(self) -> CachedEncoder:
+        """The encoder behind a cache of vectors by content: for labelled rows and passages, not for strangers' questions."""
+        self.state.root.mkdir(parents=True, exist_ok=True)
+        return CachedEncoder(self.encoder, self.state.vectors)
+
+    @cached_property
+    def library(self) -> Library:
+        """The version store."""
+        self.state.root.mkdir(parents=True, exist_ok=True)
+        return Library(self.state.corpus)
+
+    @cached_property
+    def store(self) -> Store:
+        """The index; a memory store is filled from the library, for it forgets when the process ends."""
+        kind = self.settings.corpus.store
+        made: Store = STORES.load(kind)() if kind == "memory" else STORES.load(kind)(self.state.index)
+        if kind == "memory" and self.generation:
+            passages = list(self.library.passages(self.generation))
+            vectors = self.cached_encoder.encode([passage.search_text for passage in passages])
+            made.stage(self.generation, Staged(passages=passages, vectors=vectors), [])
+        return made
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether sources are configured."""
+        return bool(self.settings.sources)
+
+    @property
+    def generation(self) -> int:
+        """The generation in force; 0 before the first ingest."""
+        return self.library.in_force() if self.state.corpus.is_file() else 0
+
+    @property
+    def corpus_fingerprint(self) -> str:
+        """What names the corpus that answers now."""
+        if not self.generation:
+            return "none"
+        made = self.library.generation(self.generation)
+        return f"{made.number}:{made.encoder}:{made.splitting}:{made.passages}:{made.created_at.isoformat()}"
+
+    def search(self, encoder: Encoder, generation: int | None = None) -> Retriever | None:
+        """Search in a generation (the one in force by default); None before the first ingest."""
+        number = generation or self.generation
+        if not number or not self.has_documents:
+            return None
+        made = self.library.generation(number)
+        if made.encoder != self.encoder.name:
+            raise UserError(
+                f"generation {number} was embedded with {made.encoder}, the settings now name {self.encoder.name}.",
+                remedy="Run `steelyard ingest` to embed the documents again, or take the setting back.",
+                code="workspace.encoder_changed",
+            )
+        return Retriever(self.store, encoder, number)
+
+    def ingest(self, report: Report) -> IngestReport:
+        """The next generation from the sources as they are now.
+
+        Raises:
+            UserError: no sources are configured, or another ingest is running.
+        """
+        from steelyard.workspace.ingesting import ingest_sources
+
+        if not self.has_documents:
+            raise UserError(
+                "there are no sources.",
+                where="steelyard.toml",
+                remedy='Add [[sources]] with path = "docs" and allow = ["everyone"].',
+                code="workspace.no_sources",
+            )
+        return ingest_sources(self, report)
+
+    def stored_text(self, document: str, version: str) -> str | None:
+        """The text of a stored version, None when there is none."""
+        try:
+            return self.library.version(document, version).text
+        except NotFoundError:
+            return None
+
+    def access_of(self, document: str, version: str) -> Access | None:
+        """Who may see a version now, None when it was never stored."""
+        return None if self.stored_text(document, version) is None else self.library.access_now(document)
+
+    def passages(self) -> list[Passage]:
+        """All passages in force, whoever may see them; for counting and measuring, never for answering."""
+        return list(self.library.passages(self.generation)) if self.generation else []
+
+    def passage_texts(self) -> list[str]:
+        """The texts of all passages in force."""
+        return [passage.text for passage in self.passages()]
+
+    def any_passage(self) -> Passage | None:
+        """Some passage that everyone may see, for measuring how soon an edit is answered from."""
+        anonymous = Scope()
+        return next((passage for passage in self.passages() if passage.access.permits(anonymous)), None)
+
+    def refresh_stages(self) -> Refresh | None:
+        """Puts one edited passage into a generation of its own; None before the first ingest."""
+        return Refresh(self) if self.generation else None
+
+    def updates_per_year(self) -> float | None:
+        """How often a year the documents changed, from their dates; None when they span less than 90 days.
+
+        Days on which at least one document in force was last changed: a lower bound of the real rate, for older changes of
+        the same document are not seen here.
+        """
+        if not self.generation:
+            return None
+        dates = sorted({version.valid_from.date() for version in self.library.versions(self.generation)})
+        if len(dates) < 2 or (dates[-1] - dates[0]).days < 90:
+            return None
+        return (len(dates) - 1) / ((dates[-1] - dates[0]).days / (12 * MONTH_DAYS))
+
+
+class Refresh:
+    """An edited passage in a generation of its own, beside those that answer."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        newest = toolbox.library.newest()
+        self._generation = (newest.number if newest else 0) + 1
+
+    def put(self, passage: Passage) -> None:
+        """Embed and index the passage."""
+        vectors = self._toolbox.encoder.encode([passage.search_text])
+        self._toolbox.store.stage(self._generation, Staged(passages=[passage], vectors=vectors), [])
+
+    def finds(self, question: str, scope: Scope) -> list[str]:
+        """Ids of the best passages for a question in that generation."""
+        search = Retriever(self._toolbox.store, self._toolbox.encoder, self._generation)
+        return [hit.passage.id for hit in search.fused(question, scope, 5, 0.5)]
+
+    def undo(self) -> None:
+        """Drop that generation."""
+        self._toolbox.store.discard(self._generation)
+
+
+__all__ = ["EVERYONE", "Refresh", "Toolbox"]

@@ -1,0 +1,185 @@
+"""Fits candidates and registers what comes out; unchanged inputs are not fitted again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from steelyard.candidates import CANDIDATES
+from steelyard.candidates.interface import Candidate, Tools
+from steelyard.evaluation.run import now, run_items
+from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
+from steelyard.registry.versions import Registry
+from steelyard.schema.errors import NotFoundError, nearest
+from steelyard.schema.items import Item, Split, Task
+from steelyard.schema.progress import Report
+from steelyard.schema.runs import VersionRecord
+from steelyard.version import __version__
+from steelyard.workspace.examples import Examples
+from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
+from steelyard.workspace.toolbox import Toolbox
+
+VALIDATION_ITEMS = 300
+"""Validation rows a fresh version is scored on for the registry; enough to see a broken fit, and quick."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What one `train` did: the versions now newest, and those that were already there from the same inputs."""
+
+    versions: tuple[VersionRecord, ...]
+    skipped: tuple[VersionRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result with the keys of `train --json`."""
+        return {
+            "versions": [one.to_json() for one in self.versions],
+            "skipped": [one.to_json() for one in self.skipped],
+        }
+
+
+class Training:
+    """Candidates of a workspace: which there are, fitting them, loading them."""
+
+    def __init__(self, examples: Examples, toolbox: Toolbox, registry: Registry) -> None:
+        self._examples = examples
+        self._toolbox = toolbox
+        self._registry = registry
+
+    def names(self, component: str) -> list[str]:
+        """The candidates of a component that can be built here, in the table's order.
+
+        Raises:
+            NotFoundError: the settings name a candidate that its task does not have; the nearest is named.
+        """
+        settings = self._examples.component(component)
+        able = [name for name, part in CANDIDATES if part.task == settings.task and part.needs != "generator"]
+        if settings.task == "answer" and not self._toolbox.has_documents:
+            able = [name for name in able if CANDIDATES.part(name).needs != "documents"]
+        for name in settings.candidates:
+            if name not in able:
+                near = nearest(name, able)
+                hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(able)}."
+                raise NotFoundError(
+                    f"component '{component}' has no candidate '{name}'.",
+                    remedy=hint,
+                    code="workspace.unknown_candidate",
+                )
+        return [name for name in able if not settings.candidates or name in settings.candidates]
+
+    def train(self, component: str, candidate: str, report: Report) -> tuple[VersionRecord, bool]:
+        """The newest version of a candidate from today's inputs, and whether it had to be fitted.
+
+        Raises:
+            DataError, UserError: the component's rows cannot be used.
+        """
+        split = self._examples.split(component)
+        inputs = self.inputs(component, candidate, split)
+        known = self._registry.by_inputs(component, candidate, inputs)
+        if known is not None and Path(self._toolbox.state.root / known.folder).is_dir():
+            return known, False
+        tools = self._tools(component, cached=True, report=report, stage=f"fit {component}/{candidate}")
+        start = perf_counter()
+        fitted = self._make(candidate, tools).fit(split.train, split.validation)
+        seconds = perf_counter() - start
+        folder = self._toolbox.state.model(component, candidate, inputs)
+        beside = folder.with_name(folder.name + ".new")
+        shutil.rmtree(beside, ignore_errors=True)
+        fitted.save(beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+        record = VersionRecord(
+            component=component,
+            candidate=candidate,
+            version=0,
+            dataset=split.dataset,
+            inputs=inputs,
+            artefact=_artefact(folder),
+            folder=folder.relative_to(self._toolbox.state.root).as_posix(),
+            code_version=f"{__version__}+{code_fingerprint()}",
+            seed=tools.seed,
+            seconds=seconds,
+            metrics=self._validate(component, fitted, split, tools),
+            created=now(),
+        )
+        return self._registry.add(record), True
+
+    def load(self, record: VersionRecord, generation: int | None = None) -> Candidate:
+        """The candidate of a registered version, with the encoder that serves: what is measured is what is served."""
+        tools = self._tools(record.component, cached=False, generation=generation)
+        return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
+
+    def refit(self, component: str, candidate: str, folder: Path, changed: Sequence[Item]) -> None:
+        """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
+        split = self._examples.split(component)
+        tools = self._tools(component, cached=True)
+        self._make(candidate, tools).fit(changed, split.validation).save(folder)
+        self._make(candidate, tools).load(folder)
+
+    def inputs(self, component: str, candidate: str, split: Split) -> str:
+        """The hash of everything a fit depends on."""
+        needs_documents = CANDIDATES.part(candidate).needs == "documents"
+        rows = [[item.id for item in part] for part in (split.train, split.validation)]
+        return fingerprint(
+            candidate=candidate,
+            dataset=split.dataset,
+            rows=rows,
+            code=code_fingerprint(),
+            encoder=self._toolbox.encoder_settings,
+            corpus=self._toolbox.corpus_fingerprint if needs_documents else None,
+            seed=self._toolbox.settings.measure.seed,
+            label=self._examples.component(component).out_of_scope_label,
+        )
+
+    def _tools(
+        self,
+        component: str,
+        *,
+        cached: bool,
+        generation: int | None = None,
+        report: Report | None = None,
+        stage: str = "",
+    ) -> Tools:
+        encoder = self._toolbox.cached_encoder if cached else self._toolbox.encoder
+        tools = Tools(
+            encoder=encoder,
+            search=self._toolbox.search(encoder, generation),
+            seed=self._toolbox.settings.measure.seed,
+            out_of_scope_label=self._examples.component(component).out_of_scope_label,
+        )
+        if report is None:
+            return tools
+        told = report
+        return replace(tools, progress=lambda done, total: told(stage, done, total))
+
+    @staticmethod
+    def _make(candidate: str, tools: Tools) -> Candidate:
+        made: Candidate = CANDIDATES.load(candidate)(tools)
+        return made
+
+    def _validate(self, component: str, fitted: Candidate, split: Split, tools: Tools) -> dict[str, float]:
+        # These rows chose thresholds and weights, so the figures are optimistic; the holdout is not touched here.
+        rows = split.validation[:VALIDATION_ITEMS]
+        if not rows:
+            return {}
+        task: Task = self._examples.component(component).task
+        truth = Truth(out_of_scope_label=tools.out_of_scope_label)
+        results = run_items(
+            fitted, rows, lambda item, output: score(item, output, truth), primary=primary_metric(task, rows)
+        )
+        names = dict.fromkeys(name for result in results for name in result.scores if name not in FIGURES)
+        found = {}
+        for name in names:
+            values = [result.scores[name] for result in results if name in result.scores]
+            found[f"validation_{name}"] = round(sum(values) / len(values), 4)
+        return found
+
+
+def _artefact(folder: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()

@@ -1,0 +1,256 @@
+"""The bake-off of a workspace: train, run on the holdout, measure refresh, decide, measure whole systems."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from steelyard.candidates import CANDIDATES
+from steelyard.config import Settings
+from steelyard.dataset.checks import check_split
+from steelyard.evaluation.bakeoff import Listed, Unmeasured, decide_component
+from steelyard.evaluation.costing import updates_per_year
+from steelyard.evaluation.refresh import index_refresh_seconds, refit_seconds
+from steelyard.evaluation.run import now, peak_mb, run_items
+from steelyard.evaluation.scoring import LEAKS, Truth, primary_metric, score
+from steelyard.evaluation.unmeasured import count_tokens, unmeasured_candidates
+from steelyard.metrics.writing import ReplyFormat
+from steelyard.registry.versions import Registry
+from steelyard.schema.errors import NotFoundError
+from steelyard.schema.items import Item, Split, Task
+from steelyard.schema.progress import Report
+from steelyard.schema.runs import RunRecord, VersionRecord
+from steelyard.schema.scope import EVERYONE
+from steelyard.schema.weighing import ComponentResult
+from steelyard.workspace.examples import Examples
+from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
+from steelyard.workspace.paths import write_whole
+from steelyard.workspace.toolbox import Toolbox
+from steelyard.workspace.training import Training
+
+
+@dataclass
+class Clock:
+    """The time a bake-off may take; None means as long as it needs."""
+
+    budget_s: float | None
+    begun: float = field(default_factory=monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.budget_s is not None and monotonic() - self.begun > self.budget_s
+
+
+class Weighing:
+    """Measures the candidates of each component on its sealed holdout, once per version."""
+
+    def __init__(self, examples: Examples, toolbox: Toolbox, registry: Registry, training: Training) -> None:
+        self._examples = examples
+        self._toolbox = toolbox
+        self._registry = registry
+        self._training = training
+        self.skipped: list[str] = []
+        self.versions: dict[tuple[str, str], VersionRecord] = {}
+
+    def weigh(self, component: str, clock: Clock, seed: int, report: Report) -> ComponentResult:
+        """One component: every candidate trained, run and decided.
+
+        Raises:
+            DataError: the component's rows cannot be used.
+            NotFoundError: nothing could be measured inside the budget.
+        """
+        split = self._examples.split(component)
+        names = self._training.names(component)
+        runs: list[RunRecord] = []
+        late: list[str] = []
+        for done, name in enumerate(names, start=1):
+            # The first candidate is always built: a bake-off without any result helps nobody.
+            if clock.is_over and runs:
+                late.append(name)
+                continue
+            runs.append(self._measure(component, name, split, report))
+            report(f"weigh {component}", done, len(names))
+        if not runs:
+            raise NotFoundError(
+                f"component '{component}' has no candidate that can be built here.",
+                remedy="Check [components] candidates, and [[sources]] for an answer component.",
+                code="workspace.no_candidates",
+            )
+        listed = {name: listed_candidate(name) for name in names}
+        unmeasured = [
+            Unmeasured(listed=listed[name], why="the time budget was spent; raise --budget-s") for name in late
+        ]
+        settings = self._examples.component(component)
+        unmeasured += self._with_generator(settings.task, split, names)
+        return decide_component(
+            component,
+            settings.task,
+            split,
+            runs,
+            listed,
+            self._toolbox.settings,
+            updates_per_year=updates_per_year(
+                settings.task,
+                self._toolbox.settings.traffic,
+                settings.updates_per_year,
+                self._toolbox.updates_per_year(),
+            ),
+            unmeasured=unmeasured,
+            holdout_uses=self._registry.holdout_uses(component, split.dataset),
+            leaks_into_training=sum(finding.code == "dataset.leak" for finding in check_split(split)),
+            seed=seed,
+        )
+
+    def _with_generator(self, task: Task, split: Split, taken: Sequence[str]) -> list[Unmeasured]:
+        passages = self._toolbox.passage_texts() if task == "answer" else []
+        counts = count_tokens(split, passages, len(passages), self._toolbox.encoder.count_tokens)
+        return unmeasured_candidates(task, counts, len(split.train), self._toolbox.settings.economics, taken)
+
+    def _measure(self, component: str, name: str, split: Split, report: Report) -> RunRecord:
+        record, fitted = self._training.train(component, name, report)
+        self.versions[(component, name)] = record
+        key = fingerprint(
+            inputs=record.inputs,
+            holdout=[item.id for item in split.holdout],
+            corpus=self._toolbox.corpus_fingerprint,
+            evaluation=evaluation_fingerprint(),
+            neutral=self._examples.component(component).neutral,
+        )[:24]
+        path = self._toolbox.state.runs / f"{key}.json"
+        if path.is_file():
+            self.skipped.append(
+                f"{component}/{name}: {'fit' if not fitted else ''} and run of version {record.version}".replace(
+                    ":  and", ":"
+                )
+            )
+            return RunRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+        run = self._run(key, record, split, report)
+        write_whole(path, json.dumps(run.to_json(), ensure_ascii=False, default=str))
+        self._registry.note_holdout_use(split.dataset, record, len(split.holdout))
+        return run
+
+    def _run(self, key: str, record: VersionRecord, split: Split, report: Report) -> RunRecord:
+        component = self._examples.component(record.component)
+        candidate = self._training.load(record)
+        truth = self._truth(record.component, split)
+        metric = primary_metric(component.task, split.holdout)
+        stage = f"measure {record.component}/{record.candidate}"
+        results = run_items(
+            candidate,
+            split.holdout,
+            lambda item, output: score(item, output, truth),
+            primary=metric,
+            progress=lambda done, total: report(stage, done, total),
+        )
+        part = CANDIDATES.part(record.candidate)
+        return RunRecord(
+            key=key,
+            component=record.component,
+            task=component.task,
+            candidate=record.candidate,
+            approach=part.approach,  # type: ignore[arg-type]
+            version=record.version,
+            metric=metric,
+            items=results,
+            build_s=record.seconds,
+            refresh_s=self._refresh(record, split),
+            peak_mb=peak_mb(),
+            leaks=int(sum(result.scores.get(LEAKS, 0.0) for result in results)),
+            created=now(),
+        )
+
+    def _refresh(self, record: VersionRecord, split: Split) -> float | None:
+        if CANDIDATES.part(record.candidate).needs == "documents":
+            stages = self._toolbox.refresh_stages()
+            passage = self._toolbox.any_passage()
+            return None if stages is None or passage is None else index_refresh_seconds(stages, passage, EVERYONE)
+        edited = _with_one_edit(split.train)
+        with tempfile.TemporaryDirectory() as folder:
+            return refit_seconds(
+                lambda: self._training.refit(record.component, record.candidate, Path(folder) / "refit", edited)
+            )
+
+    def _truth(self, component: str, split: Split) -> Truth:
+        settings = self._examples.component(component)
+        truth = Truth(
+            stored_text=self._toolbox.stored_text,
+            access_of=self._toolbox.access_of,
+            out_of_scope_label=settings.out_of_scope_label,
+        )
+        if settings.task == "answer":
+            return replace(truth, dated=self._examples.dated(component), at=datetime.now(UTC))
+        if settings.task == "write":
+            reply_format = ReplyFormat(settings.format, self._examples.folder) if settings.format else None
+            return replace(truth, style=self._style(component, split), reply_format=reply_format)
+        return truth
+
+    def _style(self, component: str, split: Split) -> Callable[[str], float] | None:
+        from steelyard.metrics.style import StyleDiscriminator
+
+        approved = [item.output for item in split.train if item.output]
+        if not approved:
+            return None
+        # Rewrites of replies outside the train rows are left out: the discriminator must not have seen the holdout.
+        trained_on = {item.id for item in split.train}
+        neutral = [text for name, text in self._examples.neutral(component) if name in trained_on]
+        judge = StyleDiscriminator(self._toolbox.settings.measure.seed).fit(approved, neutral or None)
+        return lambda template: judge.score([template])[0]
+
+
+def listed_candidate(name: str) -> Listed:
+    """What the table of candidates says of `name`."""
+    part = CANDIDATES.part(name)
+    place = CANDIDATES.names().index(name)
+    return Listed(
+        name=name,
+        approach=part.approach,  # type: ignore[arg-type]
+        role=part.role,
+        baseline="baseline" in part.role,
+        simplicity=0 if "baseline" in part.role else 1 + place,
+        untrained="baseline" in part.role,
+    )
+
+
+def evaluation_fingerprint() -> str:
+    """Hash of the code that scores, so that a changed metric is measured again."""
+    import hashlib
+
+    package = Path(__file__).parents[1]
+    whole = hashlib.sha256(code_fingerprint().encode())
+    for name in ("evaluation/run.py", "evaluation/scoring.py", "evaluation/refresh.py"):
+        whole.update((package / name).read_bytes())
+    return whole.hexdigest()[:16]
+
+
+def _with_one_edit(train: Sequence[Item]) -> tuple[Item, ...]:
+    first = train[0]
+    return (replace(first, text=first.text + " (edited)"), *train[1:])
+
+
+def inputs_of(settings: Settings, updates: Mapping[str, float]) -> dict[str, Any]:
+    """The settings that the report's numbers follow from, flat and named for a reader."""
+    wanted = settings.requirements
+    names = [name for name in ("citations", "audit", "scoping", "erasure", "residency") if getattr(wanted, name)]
+    if wanted.p95_ms is not None:
+        names.append(f"p95 at most {wanted.p95_ms:g} ms")
+    money = settings.economics
+    return {
+        "queries_per_month": settings.traffic.queries_per_month,
+        "growth_per_month": settings.traffic.growth_per_month,
+        **{f"updates_per_year_{name}": round(value, 1) for name, value in updates.items()},
+        "horizon_months": money.horizon_months,
+        "hour_usd": money.hour_usd,
+        "label_usd": money.label_usd,
+        "wrong_answer_usd": money.wrong_answer_usd,
+        "handoff_usd": money.handoff_usd,
+        "cpu_hour_usd": money.cpu_hour_usd,
+        "requirements": ", ".join(names) or "none",
+        "seed": settings.measure.seed,
+    }

@@ -1,0 +1,179 @@
+"""A workspace: one short method per verb."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steelyard.config import FILE_NAME, Settings, load_settings
+from steelyard.schema.progress import Report, silent
+from steelyard.workspace.paths import State, write_whole
+
+if TYPE_CHECKING:
+    from steelyard.schema.corpus import IngestReport
+    from steelyard.schema.findings import Finding
+    from steelyard.schema.runs import VersionRecord
+    from steelyard.schema.weighing import WeighReport
+    from steelyard.workspace.answering import Asked, Routed
+    from steelyard.workspace.parts import Parts
+    from steelyard.workspace.training import Trained
+
+REPORT_FILE, RECORD_FILE, JSON_FILE = "report.html", "decision.md", "decision.json"
+
+
+class Workspace:
+    """The folder a user owns: steelyard.toml, sources and examples; what is derived lives in `.steelyard`.
+
+    Opening reads the settings and nothing else.
+
+    Raises:
+        ConfigError: there is no steelyard.toml, or it is wrong.
+    """
+
+    def __init__(self, folder: Path | str = ".") -> None:
+        self.folder = Path(folder)
+        self.settings: Settings = load_settings(self.folder)
+        self.state = State(self.folder / ".steelyard")
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        docs: Sequence[Path] = (),
+        examples: Path | None = None,
+        questions: Path | None = None,
+        replies: Path | None = None,
+        allow: str = "everyone",
+    ) -> Workspace:
+        """Write a steelyard.toml around existing files and open it.
+
+        Raises:
+            UserError: a named file does not exist, or the folder already has a steelyard.toml.
+        """
+        from steelyard.workspace.creating import write_settings
+
+        write_settings(folder, docs=docs, examples=examples, questions=questions, replies=replies, allow=allow)
+        return cls(folder)
+
+    @classmethod
+    def demo(cls, folder: Path, report: Report = silent) -> tuple[Workspace, WeighReport]:
+        """Lay out the example workspace and run check, ingest, train and weigh on it.
+
+        Raises:
+            UserError: the folder is not empty and does not hold the example.
+        """
+        from steelyard.example.layout import lay_out
+
+        lay_out(folder)
+        workspace = cls(folder)
+        workspace.check(report)
+        workspace.ingest(report)
+        workspace.train(None, report)
+        return workspace, workspace.weigh(report=report)
+
+    def check(self, report: Report = silent) -> list[Finding]:
+        """Every problem of the labelled data and the sources, errors first."""
+        from steelyard.workspace.checking import check_workspace
+
+        return check_workspace(self._parts(), report)
+
+    def ingest(self, report: Report = silent, *, engine: str = "local") -> IngestReport:
+        """Read the sources into the next generation; only what changed is parsed and embedded.
+
+        Raises:
+            UserError: no sources are configured, or one does not exist.
+        """
+        del engine  # one engine so far; the command accepts the name so that scripts need no change later
+        return self._parts().toolbox.ingest(report)
+
+    def train(self, target: str | None = None, report: Report = silent) -> Trained:
+        """Fit and register candidates: all, those of one component, or one (`COMPONENT/CANDIDATE`)."""
+        return self._parts().train(target, report)
+
+    def weigh(
+        self,
+        components: Sequence[str] = (),
+        *,
+        budget_s: float | None = None,
+        seed: int | None = None,
+        report: Report = silent,
+    ) -> WeighReport:
+        """Measure, price and decide; writes report.html, decision.md and decision.json.
+
+        Raises:
+            DataError: a data file has errors.
+            NotFoundError: an unknown component.
+        """
+        from steelyard.decision.report import render_json, render_record, render_report
+        from steelyard.workspace.assembling import weigh_workspace
+
+        weighed = weigh_workspace(self._parts(), components, budget_s=budget_s, seed=seed, report=report)
+        for name, text in (
+            (REPORT_FILE, render_report(weighed)),
+            (RECORD_FILE, render_record(weighed)),
+            (JSON_FILE, render_json(weighed)),
+        ):
+            write_whole(self.folder / name, text)
+        report("write the report", 3, 3)
+        return weighed
+
+    def ask(
+        self,
+        question: str,
+        *,
+        user: str | None = None,
+        groups: Sequence[str] = (),
+        as_of: datetime | None = None,
+        generation: int | None = None,
+        candidate: str | None = None,
+        component: str | None = None,
+    ) -> Asked:
+        """Answer one question for one asker, with citations, or decline.
+
+        Raises:
+            NotFoundError: no such candidate, component or generation.
+            UserError: nothing was trained or ingested yet.
+        """
+        from steelyard.schema.scope import Scope
+        from steelyard.workspace.answering import ask
+
+        scope = Scope(user=user, groups=frozenset(groups))
+        when = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
+        return ask(
+            self._parts(), question, scope, as_of=when, generation=generation, candidate=candidate, component=component
+        )
+
+    def route(self, text: str, *, candidate: str | None = None, component: str | None = None) -> Routed:
+        """Classify one message.
+
+        Raises:
+            NotFoundError: no such candidate or component.
+            UserError: nothing was trained yet.
+        """
+        from steelyard.workspace.answering import route
+
+        return route(self._parts(), text, candidate=candidate, component=component)
+
+    def versions(self) -> list[VersionRecord]:
+        """Every registered candidate version, oldest first."""
+        return self._parts().registry.versions()
+
+    def status(self) -> dict[str, Any]:
+        """The state of the workspace: corpus, components, the last decision, and what is out of date."""
+        from steelyard.workspace.checking import workspace_status
+
+        decided = self.folder / JSON_FILE
+        last = json.loads(decided.read_text(encoding="utf-8")) if decided.is_file() else None
+        return workspace_status(self._parts(), last)
+
+    def _parts(self) -> Parts:
+        from steelyard.workspace.parts import Parts
+
+        return Parts(self.folder, self.settings, self.state)
+
+
+__all__ = ["FILE_NAME", "Workspace"]
