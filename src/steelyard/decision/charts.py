@@ -25,30 +25,20 @@ INK, MUTED, GRID = "#1d2329", "#66707a", "#e4e7ea"
 FONT = "ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 WIDTH = 640
 
-LINE_ORDER = (
-    "setup labour",
-    "labels",
-    "training",
-    "updates",
-    "operations",
-    "storage and hosting",
-    "inference",
-    "wrong answers",
-    "handoffs",
-    "migration",
-)
-LINE_COLOURS = (
-    "#33526b",
-    "#5c7f9c",
-    "#8fb0c9",
-    "#b9c7a4",
-    "#7f9a5f",
-    "#4f6b3a",
-    "#d9b56a",
-    "#c25b4e",
-    "#e39a8b",
-    "#8d8d8d",
-)
+LINE_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "set-up labour": ("setup_labour",),
+    "labels": ("setup_labels", "update_labels"),
+    "update labour": ("update_labour",),
+    "operations labour": ("operations_labour",),
+    "hosting and compute": ("hosting", "storage", "compute", "setup_compute", "update_compute", "reranking"),
+    "tokens": ("input_tokens", "cached_input_tokens", "output_tokens", "embedding_tokens"),
+    "wrong answers": ("wrong_answers",),
+    "handoffs": ("handoffs",),
+    "migrations": ("migrations",),
+}
+"""Cost lines as a reader groups them: eighteen colours cannot be told apart."""
+
+LINE_COLOURS = ("#33526b", "#5c7f9c", "#8fb0c9", "#b3c8a0", "#7f9a5f", "#d9b56a", "#c25b4e", "#e3a395", "#8d8d8d")
 
 
 def quality_chart(component: ComponentResult) -> str:
@@ -136,14 +126,19 @@ def cost_lines_chart(candidates: Sequence[CandidateResult]) -> str:
     import altair as alt
 
     rows = [
-        {"candidate": one.name, "line": line, "usd": usd, "order": _line_place(line)}
+        {
+            "candidate": one.name,
+            "line": group,
+            "usd": sum(one.usd_lines.get(line, 0.0) for line in lines),
+            "order": place,
+        }
         for one in candidates
-        for line, usd in one.usd_lines.items()
-        if usd > 0
+        for place, (group, lines) in enumerate(LINE_GROUPS.items())
     ]
-    lines = sorted({str(row["line"]) for row in rows}, key=_line_place)
+    rows = [row for row in rows if float(str(row["usd"])) > 0]
+    lines = [group for group in LINE_GROUPS if any(row["line"] == group for row in rows)]
     names = [one.name for one in candidates if one.usd_lines]
-    palette = [LINE_COLOURS[_line_place(line) % len(LINE_COLOURS)] for line in lines]
+    palette = [LINE_COLOURS[list(LINE_GROUPS).index(line)] for line in lines]
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar(size=20)
@@ -219,11 +214,6 @@ def _approach_colour(approaches: Sequence[str]) -> Any:
 def _dashes(count: int) -> list[list[int]]:
     patterns = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 4]]
     return [patterns[at % len(patterns)] for at in range(count)]
-
-
-def _line_place(line: str) -> int:
-    name = line.replace("_", " ")
-    return next((at for at, known in enumerate(LINE_ORDER) if known == name), len(LINE_ORDER))
 
 
 def _plain(name: str) -> str:

@@ -151,13 +151,3 @@ def effects(facts: Facts) -> dict[str, float]:
         if changed > 0:
             found[key] = changed / len(samples)
     return found
-
-
-def next_question(facts: Facts) -> str | None:
-    """The missing fact to ask for next: the three questions first, then the one that decides most; None when nothing matters."""
-    gaps = missing(facts)
-    for key in THREE_QUESTIONS:
-        if key in gaps:
-            return key
-    found = effects(facts)
-    return max(found, key=lambda key: found[key]) if found else None

@@ -14,19 +14,19 @@ from steelyard.decision.weighing import credibility
 from steelyard.schema.decision import Facts, Pilot, Verdict
 from steelyard.schema.items import Approach
 
-SHARPNESS = 3.5
-"""How a difference of summed weights becomes odds: 0.5 apart is about 85 to 15, 1 apart 97 to 3."""
+SHARPNESS = 2.6
+"""How a difference of summed weights becomes odds: 0.5 apart is about 79 to 21, 1 apart 93 to 7."""
 
 DOUBT = 0.04
 """What the rules themselves may get wrong; no confidence is nearer to 1 than this leaves."""
 
-LEAST_LEAD = 0.58
+LEAST_LEAD = 0.56
 """Below this probability no approach is called the better one."""
 
-TIE = 0.65
+TIE = 0.61
 """Two approaches that were both measured to work, and of which the better has no more than this, are a toss-up."""
 
-BOLD = 0.75
+BOLD = 0.69
 """An unmeasured tuned model may be recommended for facts only from here, and only with examples to learn from."""
 
 PILOT_USD = 8_000.0

@@ -75,6 +75,8 @@ def credibility(case: Case, approach: Approach) -> float:
     share = 0.7 if case.someone_works else 1.0
     labels = case.facts.examples_count or 0.0
     if approach == "prompt":
+        if case.cites:
+            return share * 0.4  # it may name a source, and nothing shows that it used it
         return share * (1.0 if case.facts.behaviour == "facts" and case.fits_prompt else 0.4)
     if approach == "rag":
         return share * (0.4 if case.teaches_behaviour else 1.0)

@@ -1,0 +1,201 @@
+"""What a bake-off found, in sentences: the headline, what it rests on, each component, what to do next."""
+
+from __future__ import annotations
+
+from steelyard.decision.wording import (
+    ROW_NAMES,
+    TASK_NAMES,
+    VERDICT_ACTIONS,
+    capitalised,
+    ends,
+    joined,
+    milliseconds,
+    number,
+    percent,
+    points,
+    system_name,
+    usd_short,
+    verdict_name,
+)
+from steelyard.schema.decision import Reason
+from steelyard.schema.statistics import Comparison
+from steelyard.schema.weighing import CandidateResult, ComponentResult, WeighReport
+
+OPEN = "not_enough_evidence"
+ERROR_LINES = ("wrong_answers", "handoffs")
+
+
+def headline(report: WeighReport) -> str:
+    """What to do, component by component, in one sentence."""
+    decided: dict[str, list[str]] = {}
+    undecided = []
+    for component in report.components:
+        verdict = component.decision.recommendation
+        if verdict == OPEN:
+            undecided.append(component.name)
+        else:
+            decided.setdefault(verdict, []).append(component.name)
+    if not decided:
+        return f"Not enough evidence yet for {joined(undecided)}." if undecided else "Nothing was weighed."
+    parts = [f"{VERDICT_ACTIONS[verdict]} for {joined(names)}" for verdict, names in decided.items()]
+    if undecided:
+        parts.append(f"measure more for {joined(undecided)}")
+    return capitalised("; ".join(parts) if any(" and " in part for part in parts) else _listed(parts)) + "."
+
+
+def summary(report: WeighReport) -> str:
+    """The second sentence: what the headline rests on, and what it costs."""
+    rows = sum(component.n_holdout for component in report.components)
+    measured = sum(one.quality is not None for component in report.components for one in component.candidates)
+    text = f"{measured} candidates were built on your data and measured on {rows:,} sealed rows that none of them had seen."
+    chosen = [one for component in report.components if (one := chosen_of(component)) and one.usd_total is not None]
+    if not chosen:
+        return text
+    total = sum(one.usd_total or 0.0 for one in chosen)
+    errors = sum(one.usd_lines.get(line, 0.0) for one in chosen for line in ERROR_LINES)
+    months, queries = report.inputs.get("horizon_months"), report.inputs.get("queries_per_month")
+    at = f" at {number(queries)} queries a month" if queries is not None else ""
+    over = f" over {months} months" if months else ""
+    what = "They cost" if len(chosen) > 1 else f"{chosen[0].name} costs"
+    parts = f", of which {usd_short(errors)} are wrong answers and handoffs" if errors >= 0.01 * total > 0 else ""
+    return f"{text} {what} about {usd_short(total)}{over}{at}{parts}."
+
+
+def chosen_of(component: ComponentResult) -> CandidateResult | None:
+    """The recommended candidate's results, None where none is recommended."""
+    return next((one for one in component.candidates if one.name == component.decision.candidate), None)
+
+
+def main_reason(component: ComponentResult) -> Reason | None:
+    """The reason to show where there is room for one: the strongest that speaks for what is recommended."""
+    decision, chosen = component.decision, chosen_of(component)
+    wanted = {decision.recommendation, chosen.approach if chosen else decision.recommendation}
+    speaking = [one for one in decision.reasons if one.argues_for in wanted]
+    return next(iter(speaking or decision.reasons), None)
+
+
+def component_sentence(component: ComponentResult) -> str:
+    """What the recommended candidate does and costs, in two sentences."""
+    chosen = chosen_of(component)
+    if chosen is None:
+        return "No candidate can be recommended yet."
+    if chosen.quality is None:
+        return f"{chosen.name} was not measured: {chosen.not_measured or 'no reason given'}."
+    rows = ROW_NAMES[component.task]
+    share = f"{percent(chosen.quality.mean)} of {chosen.quality.n:,} sealed {rows} ({ends(chosen.quality)})"
+    done = {
+        "accuracy": f"is right on {share}",
+        "fitting": f"gives a fitting reply to {percent(chosen.quality.mean)} of {chosen.quality.n:,} sealed messages ({ends(chosen.quality)})",
+    }.get(
+        component.metric,
+        f"reaches {chosen.quality.mean:.3f} {component.metric.replace('_', ' ')} on {chosen.quality.n:,} sealed {rows}",
+    )
+    text = f"{chosen.name} {done}"
+    if chosen.p95_ms is not None:
+        text += f", within {milliseconds(chosen.p95_ms)} for 95 of 100"
+    return f"{text}. {against(component)}".strip()
+
+
+def against(component: ComponentResult) -> str:
+    """How the recommended candidate compares with the others, as the paired comparisons say."""
+    groups: dict[str, list[str]] = {"better": [], "no_difference": [], "worse": []}
+    for one in oriented(component):
+        groups[one.verdict].append(one.second)
+    said = []
+    if groups["better"]:
+        said.append(f"better than {joined(groups['better'])}")
+    if groups["no_difference"]:
+        said.append(f"not to be told from {joined(groups['no_difference'])}")
+    if groups["worse"]:
+        said.append(f"worse than {joined(groups['worse'])}")
+    return f"On the same rows it is {_listed(said)}." if said else ""
+
+
+def oriented(component: ComponentResult) -> list[Comparison]:
+    """The comparisons of the recommended candidate, itself always first, the largest lead first."""
+    name = component.decision.candidate
+    found = [turned(one, name) for one in component.comparisons if name in (one.first, one.second)]
+    return sorted(found, key=lambda one: -one.difference.mean)
+
+
+def turned(one: Comparison, first: str | None) -> Comparison:
+    """The comparison with `first` first: difference, interval and verdict change sides."""
+    if one.first == first:
+        return one
+    other = {"better": "worse", "worse": "better", "no_difference": "no_difference"}
+    span = one.difference
+    difference = type(span)(**{**span.__dict__, "mean": -span.mean, "low": -span.high, "high": -span.low})
+    sides = {"first": one.second, "second": one.first, "verdict": other[one.verdict]}
+    return Comparison(**{**one.__dict__, **sides, "difference": difference})
+
+
+def curve_sentence(component: ComponentResult) -> str:
+    """What the cost curve shows, in one sentence."""
+    curve = component.curve
+    if curve is None:
+        return ""
+    if curve.break_even is None:
+        cheaper = min((curve.first, curve.second), key=lambda name: sum(curve.totals[name]))
+        dearer = curve.second if cheaper == curve.first else curve.first
+        return f"{cheaper} is cheaper than {dearer} at every volume, so there is no break-even."
+    below, above = cheaper_sides(component)
+    side = "above" if curve.at > curve.break_even else "below"
+    return (
+        f"{curve.first} and {curve.second} cost the same at {curve.break_even:,.0f} queries a month: {below} is the cheaper below, "
+        f"{above} above. Today's {curve.at:,.0f} are {side}."
+    )
+
+
+def cheaper_sides(component: ComponentResult) -> tuple[str, str]:
+    """Of the curve's two named candidates, the cheaper at the lowest and at the highest volume."""
+    curve = component.curve
+    assert curve is not None
+    first, second = curve.totals[curve.first], curve.totals[curve.second]
+    return (
+        curve.first if first[0] <= second[0] else curve.second,
+        curve.first if first[-1] <= second[-1] else curve.second,
+    )
+
+
+def errors_sentence(component: ComponentResult) -> str:
+    """Which share of the recommended candidate's total is wrong answers and handoffs."""
+    chosen = chosen_of(component)
+    if chosen is None or not chosen.usd_total:
+        return ""
+    errors = sum(chosen.usd_lines.get(line, 0.0) for line in ERROR_LINES)
+    return f"Wrong answers and handoffs are {percent(errors / chosen.usd_total, 0)} of what {chosen.name} costs."
+
+
+def system_sentence(report: WeighReport) -> str:
+    """Whether the assembled hybrid beat the pure systems, as the paired comparison says."""
+    about = [turned(one, "hybrid") for one in report.system_comparisons if "hybrid" in (one.first, one.second)]
+    words = {"better": "does better than", "worse": "does worse than", "no_difference": "shows no difference to"}
+    said = []
+    for one in about:
+        by = "" if one.verdict == "no_difference" else f" (by {points(abs(one.difference.mean))})"
+        said.append(f"{words[one.verdict]} {system_name(one.second)}{by}")
+    return f"The hybrid {joined(said)}." if said else ""
+
+
+def next_steps(report: WeighReport) -> list[str]:
+    """What to do next, component by component."""
+    steps = [f"{one.name}: {one.decision.next_step}" for one in report.components if one.decision.next_step]
+    return list(dict.fromkeys(steps))
+
+
+def component_title(component: ComponentResult) -> str:
+    """The component's verdict as a title: `intent: fine-tuned, with linear`."""
+    decision = component.decision
+    tail = ""
+    if decision.candidate:
+        tail = f" ({decision.candidate} is ahead)" if decision.recommendation == OPEN else f", with {decision.candidate}"
+    return f"{component.name}: {verdict_name(decision.recommendation)}{tail}"
+
+
+def task_name(component: ComponentResult) -> str:
+    """What the component does, in words."""
+    return TASK_NAMES[component.task]
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts)
