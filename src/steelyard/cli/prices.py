@@ -84,7 +84,7 @@ CLASSES = {
     "embeddings": ("embedding",),
     "rerankers": ("rerank_query",),
 }
-TITLES = {"cached": "cache read", "rerank_query": "a query", "embedding": "input"}
+TITLES = {"cache_write": "write", "rerank_query": "a query", "embedding": "input"}
 
 
 def _print_models(table: PriceTable, names: list[str]) -> None:
@@ -101,7 +101,7 @@ def _print_models(table: PriceTable, names: list[str]) -> None:
         priced = [price for price in found if any(getattr(price, one) is not None for one in classes)]
         if not priced:
             continue
-        columns = Table(box=SIMPLE_HEAD, pad_edge=False)
+        columns = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         columns.add_column(kind, no_wrap=True)
         for one in classes:
             columns.add_column(TITLES.get(one, one.replace("_", " ")), justify="right", no_wrap=True)
@@ -125,7 +125,7 @@ def _print_rates(table: PriceTable) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    columns = Table(box=SIMPLE_HEAD, pad_edge=False)
+    columns = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("rate", "USD", "a", "read on", "source"):
         columns.add_column(title)
     for rate in table.rates.values():

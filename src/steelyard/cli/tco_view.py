@@ -253,8 +253,7 @@ def _tornado(analysis: Analysis, width: int) -> Group:
     table.add_column("input", no_wrap=True)
     table.add_column("share", justify="right")
     table.add_column("worth", justify="right")
-    sides = f"◂ {leaders[-1]} cheaper │ {leaders[0]} cheaper ▸" if len(leaders) > 1 else "USD"
-    table.add_column(sides if len(sides) <= cells else "", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for effect in effects:
         first, last = sorted((cell(float(effect.low_usd)), cell(float(effect.high_usd))))
         bar = Text()
@@ -263,8 +262,9 @@ def _tornado(analysis: Analysis, width: int) -> Group:
             side = "cyan" if place < cell(0.0) else "magenta"
             bar.append("█" if inside else "│" if place == cell(0.0) else " ", style=side if inside else "dim")
         table.add_row(effect.input, f"{effect.total_order:.0%}", f"${effect.evppi_usd:,.0f}", bar)
+    sides = f"; left of │ {leaders[-1]} is the cheaper, right of it {leaders[0]}" if len(leaders) > 1 else ""
     caption = (
         "share: of the variance of the difference, this input alone or with others (total order); "
-        "worth: what knowing it exactly would save on average; bars: 5th to 95th percentile"
+        "worth: what knowing it exactly would save on average; bars: 5th to 95th percentile" + sides
     )
     return Group(table, Text(caption, style="dim"))

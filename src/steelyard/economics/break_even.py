@@ -23,6 +23,13 @@ GRID = 2_001
 REACH = 10_000
 """How far from the scenario's own value a crossing is looked for, as a factor either way."""
 
+VOLUME_GRID = 20_001
+LARGEST_VOLUME = 1e10
+"""Queries a month up to which replicas are counted: more than anyone serves, in steps of 0.1 %."""
+
+ROUNDING = 1e-12
+"""Relative differences below this are float64's own: options that cost the same must not seem to cross."""
+
 NARROWINGS = 5
 """Each narrows the place 2,000-fold, so five leave nothing that float64 can tell apart."""
 
@@ -44,10 +51,11 @@ def break_even(scenario: Scenario, first: str, second: str) -> BreakEven:
         saving = sum(a.per_query.values(), Decimal(0)) - sum(b.per_query.values(), Decimal(0))
         weight = geometric_sum(flow.growth, flow.months)
         volume, because = _volume(fixed, saving, weight, second)
-        if volume and not all(_one_replica(option, volume, flow) for option in (a, b)):
-            crossing = break_even_in(scenario, "queries_per_month", first, second)
-            volume = crossing.value if crossing and crossing.cheaper_above == second else None
-            because = "" if volume else f"beyond one replica, hosting {second} costs more than it saves"
+        if volume != 0 and not all(_one_replica(option, volume, flow) for option in (a, b)):
+            volume = _volume_with_replicas(scenario, first, second)
+            because = because if volume is None and because else ""
+            if volume is None and not because:
+                because = f"beyond one replica, hosting {second} costs more than it saves"
         return BreakEven(
             first=first, second=second, queries_per_month=volume, usd_fixed=fixed, usd_per_query=saving, because=because
         )
@@ -62,32 +70,46 @@ def break_even_in(scenario: Scenario, input_name: str, first: str, second: str) 
     Raises:
         FactsError: no option, or no input, has that name.
     """
+    at = exact(scenario.input(input_name))
+    found = _crossings(scenario, input_name, first, second, _grid(input_name, float(at)))
+    return min(found, key=lambda crossing: abs(crossing.value - at), default=None)
+
+
+def _volume_with_replicas(scenario: Scenario, first: str, second: str) -> Decimal | None:
+    """The smallest volume from which `second` costs no more, replicas counted."""
+    import numpy as np
+
+    volumes = np.concatenate([[0.0], np.geomspace(1, LARGEST_VOLUME, VOLUME_GRID)])
+    found = _crossings(scenario, "queries_per_month", first, second, volumes)
+    return next((crossing.value for crossing in found if crossing.cheaper_above == second), None)
+
+
+def _crossings(scenario: Scenario, name: str, first: str, second: str, grid: Vector) -> list[Crossing]:
+    """Every place on the grid between whose points the cheaper of the two changes, in rising order."""
     import numpy as np
 
     from steelyard.economics.sampling import total_draws
 
-    at = exact(scenario.input(input_name))
+    at = exact(scenario.input(name))
     rows = [option.name for option in scenario.options]
     a, b = rows.index(scenario.option(first).name), rows.index(scenario.option(second).name)
 
-    def first_cheaper(grid: Vector) -> NDArray[np.bool_]:
-        totals = total_draws(scenario, {input_name: grid})
-        return np.asarray(totals[b] > totals[a])
+    def first_cheaper(values: Vector) -> NDArray[np.bool_]:
+        totals = total_draws(scenario, {name: values})
+        return np.asarray(totals[b] - totals[a] > ROUNDING * totals[b])
 
-    grid = _grid(input_name, float(at))
     sides = first_cheaper(grid)
-    steps = np.flatnonzero(sides[:-1] != sides[1:])
-    if not steps.size:
-        return None
-    nearest = steps[np.argmin(np.abs(grid[steps] - float(at)))]
-    low, high = grid[nearest], grid[nearest + 1]
-    for _ in range(NARROWINGS):
-        inner = np.linspace(low, high, GRID)
-        place = max(int(np.argmax(first_cheaper(inner) != sides[nearest])), 1)
-        low, high = inner[place - 1], inner[place]
-    below, above = (first, second) if sides[nearest] else (second, first)
-    value = Decimal(f"{high:.12g}")
-    return Crossing(input=input_name, at=at, value=value, cheaper_below=below, cheaper_above=above)
+    found = []
+    for step in np.flatnonzero(sides[:-1] != sides[1:]):
+        low, high = grid[step], grid[step + 1]
+        for _ in range(NARROWINGS):
+            inner = np.linspace(low, high, GRID)
+            place = max(int(np.argmax(first_cheaper(inner) != sides[step])), 1)
+            low, high = inner[place - 1], inner[place]
+        below, above = (first, second) if sides[step] else (second, first)
+        value = Decimal(f"{high:.12g}")
+        found.append(Crossing(input=name, at=at, value=value, cheaper_below=below, cheaper_above=above))
+    return found
 
 
 def accuracy_gap(scenario: Scenario, first: str, second: str) -> Decimal | None:
@@ -116,7 +138,10 @@ def _at_no_volume(option: Terms[Decimal], flow: Traffic[Decimal]) -> Decimal:
     return sum(closed_form(option, idle).values(), Decimal(0))
 
 
-def _one_replica(option: Terms[Decimal], volume: Decimal, flow: Traffic[Decimal]) -> bool:
+def _one_replica(option: Terms[Decimal], volume: Decimal | None, flow: Traffic[Decimal]) -> bool:
+    """Whether one replica serves that volume in the busiest month; no volume at all is more than any replica serves."""
+    if volume is None:
+        return not option.per_replica
     busiest = volume * (1 + flow.growth) ** (ceil(flow.months) - 1)
     return not option.per_replica or busiest <= option.queries_per_replica
 
