@@ -87,7 +87,7 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
     start, end = span
     page = bisect_right(version.page_starts, start) if version.page_starts else None
     return Passage(
-        id=f"{version.document}@{version.version[:12]}:{start}-{end}",
+        id=passage_id(version.document, version.version, span),
         document=version.document,
         version=version.version,
         title=version.title,
@@ -99,6 +99,15 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
         access=version.access,
         valid_from=version.valid_from,
     )
+
+
+def passage_id(document: str, version: str, span: Span) -> str:
+    """The id of a passage.
+
+    >>> passage_id("docs/prices.md", "0123456789abcdef", (10, 90))
+    'docs/prices.md@0123456789ab:10-90'
+    """
+    return f"{document}@{version[:12]}:{span[0]}-{span[1]}"
 
 
 def heading_path(headings: Sequence[Heading], start: int, end: int) -> tuple[str, ...]:

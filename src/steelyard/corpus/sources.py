@@ -14,11 +14,11 @@ from pathlib import Path
 from steelyard.corpus import history
 from steelyard.corpus.history import Repository
 from steelyard.corpus.parsing import format_of
+from steelyard.corpus.parsing.limits import Limits
 from steelyard.schema.errors import ConfigError, NotFoundError
 from steelyard.schema.scope import Access
 
-MAX_BYTES = 50 * 1024 * 1024
-"""Files above this are listed as failed and never read: the largest manuals are a tenth of it."""
+MAX_BYTES = Limits().file_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> 
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            failed.append((f"{name}/", f"the folder cannot be read ({error.strerror})"))
+            failed.append((f"{name or '.'}/", f"the folder cannot be read ({error.strerror})"))
             continue
         for entry in entries:
             document = f"{name}/{entry.name}" if name else entry.name

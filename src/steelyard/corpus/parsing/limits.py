@@ -11,9 +11,11 @@ from steelyard.schema.errors import UserError
 class Limits:
     """Bounds on one file. What exceeds one fails whole, with the bound named: half a document would pass for all of it.
 
-    `memory_bytes` bounds a worker's address space where the system can (0: no bound).
+    A file above `file_bytes` is not even read. `unpacked_bytes` bounds what an archive (docx) unpacks to. `memory_bytes` bounds a
+    worker's address space where the system can (0: no bound).
     """
 
+    file_bytes: int = 50 * 2**20
     pages: int = 3_000
     characters: int = 10_000_000
     seconds: float = 30.0
@@ -31,7 +33,11 @@ class Limits:
 
 
 class ParseError(UserError):
-    """A file could not be read; `message` is the reason as users see it in the ingest report."""
+    """A file could not be read; `message` is the reason as users see it in the ingest report.
 
-    def __init__(self, message: str) -> None:
+    `transient`: trying again may help, for the machine may have been to blame.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        self.transient = transient
         super().__init__(message, remedy="Mend or remove the file.", code="corpus.parse")

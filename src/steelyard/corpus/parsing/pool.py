@@ -60,8 +60,12 @@ class ParseWorker:
         if answer is None:
             self.close()
             if expired.is_set():
-                raise ParseError(f"reading the file took too long (the limit is {limits.seconds:g} seconds)")
-            raise ParseError(f"the parser broke on the file (its process ended with {process.returncode})")
+                raise ParseError(
+                    f"reading the file took too long (the limit is {limits.seconds:g} seconds)", transient=True
+                )
+            raise ParseError(
+                f"the parser broke on the file (its process ended with {process.returncode})", transient=True
+            )
         fields = json.loads(answer)
         if "failed" in fields:
             raise ParseError(fields["failed"])

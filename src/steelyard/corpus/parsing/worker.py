@@ -11,7 +11,9 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from typing import IO, Any
 
 from steelyard.corpus.interface import Parsed
@@ -58,10 +60,17 @@ def from_json(fields: dict[str, Any]) -> Parsed:
     )
 
 
+@cache
+def _parser(format_name: str) -> Callable[[bytes, Limits], Parsed]:
+    """The parser of a format; found once, for the table also looks for plug-ins, which takes milliseconds."""
+    parser: Callable[[bytes, Limits], Parsed] = PARSERS.load(format_name)
+    return parser
+
+
 def parse(format_name: str, content: bytes, limits: Limits) -> dict[str, Any]:
     """`{"parsed": ...}` or `{"failed": reason}`; nothing a parser raises gets out of here."""
     try:
-        return {"parsed": to_json(PARSERS.load(format_name)(content, limits))}
+        return {"parsed": to_json(_parser(format_name)(content, limits))}
     except ParseError as error:
         return {"failed": error.message}
     except MemoryError:

@@ -1,0 +1,310 @@
+"""From sources to the next generation: read what changed, stage it beside the one that answers, switch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steelyard.corpus.access import effective
+from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, Staged, silent
+from steelyard.corpus.library import Library
+from steelyard.corpus.parsing.limits import Limits, ParseError
+from steelyard.corpus.parsing.pool import ParsePool
+from steelyard.corpus.passages import SplitSettings, passage, passage_id
+from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
+from steelyard.corpus.staging import Content, Member, Staging, Step
+from steelyard.corpus.vectors import VectorCache
+from steelyard.schema.corpus import Generation, IngestReport, Passage
+from steelyard.schema.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSettings:
+    """How documents are read and cut; `workers` None takes one parsing process for each core but one."""
+
+    splitting: SplitSettings = field(default_factory=SplitSettings)
+    limits: Limits = field(default_factory=Limits)
+    workers: int | None = None
+
+
+@dataclass
+class _Plan:
+    """What the sources hold now beside the newest generation: what comes, goes, stays and fails."""
+
+    added: list[Member] = field(default_factory=list)
+    retired: list[Member] = field(default_factory=list)
+    failing: list[tuple[str, str]] = field(default_factory=list)
+    new: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    renamed: int = 0
+    access_changed: int = 0
+    parsed: int = 0
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.added or self.retired)
+
+
+def ingest(
+    rules: Sequence[SourceRule],
+    library: Library,
+    index: Index,
+    encoder: Encoder,
+    *,
+    root: Path,
+    settings: IngestSettings | None = None,
+    progress: ProgressCallback = silent,
+    at: datetime | None = None,
+) -> IngestReport:
+    """Bring the corpus to what the sources hold, and let it answer.
+
+    Files whose bytes are known are neither parsed nor embedded; equal passages are embedded once. The next generation is staged in
+    `index` beside the one in force, then the library's pointer moves in one transaction: a crash leaves the old or the new. What
+    cannot be read keeps its last good version and is in the report's `failed`. Sources that did not change make no generation.
+    Changes are counted against the newest generation, also after a rollback; `passages` counts all of the generation in force.
+
+    `root` is the workspace folder that the rules' paths start from. `at` (aware) replays: the sources as git held them then; replay
+    goes forward in time only.
+
+    Raises:
+        UserError: another ingest runs, a source is missing or has no history, or `at` lies before the newest generation.
+        StoreError, ModelError: the database, the index or the encoder broke; the generation in force still answers.
+    """
+    begin = time.perf_counter()
+    settings = settings or IngestSettings()
+    staging = Staging(library)
+    with staging.lock():
+        left_over = staging.pending()
+        if left_over is not None:
+            index.discard(left_over)
+            staging.forget()
+        newest = library.newest()
+        members = staging.members()
+        listing = _listing(rules, root, settings, members, newest, at)
+        plan = _plan(listing, members, staging, settings, progress)
+        remade = newest is not None and (newest.encoder != encoder.name or newest.splitting != settings.splitting.name)
+        if newest is not None and not remade and not plan.changes:
+            staging.note_failing(plan.failing)
+            made, embedded = library.generation(library.in_force()), 0
+        else:
+            vectors = VectorCache(library.path.with_name("vectors.sqlite"))
+            try:
+                made, embedded = _next_generation(
+                    plan, members, newest, staging, index, encoder, settings, vectors, progress, listing.as_of
+                )
+            finally:
+                vectors.close()
+    return IngestReport(
+        generation=made.number,
+        added=plan.new,
+        updated=plan.updated,
+        deleted=plan.deleted,
+        unchanged=plan.unchanged,
+        passages=made.passages,
+        failed=tuple(plan.failing),
+        seconds=time.perf_counter() - begin,
+        renamed=plan.renamed,
+        access_changed=plan.access_changed,
+        parsed=plan.parsed,
+        embedded=embedded,
+    )
+
+
+def _listing(
+    rules: Sequence[SourceRule],
+    root: Path,
+    settings: IngestSettings,
+    members: dict[str, Member],
+    newest: Generation | None,
+    at: datetime | None,
+) -> Listing:
+    known = {document: (member.content.version, member.valid_from) for document, member in members.items()}
+    if at is None:
+        return scan(rules, root, known=known, max_bytes=settings.limits.file_bytes)
+    if newest is not None and at < newest.as_of:
+        raise UserError(
+            f"the corpus already shows {newest.as_of.date()}; it cannot go back to {at.date()}.",
+            remedy="Replay a history forward, into a library of its own.",
+            code="corpus.replay_backwards",
+        )
+    return snapshot(rules, root, at, known=known, max_bytes=settings.limits.file_bytes)
+
+
+def _plan(
+    listing: Listing, members: dict[str, Member], staging: Staging, settings: IngestSettings, progress: ProgressCallback
+) -> _Plan:
+    """Compare the sources with the newest generation, parsing the bytes that were never seen."""
+    plan = _Plan(failing=list(listing.failed))
+    contents: dict[str, Content] = {}
+    dated = {file.document: file for file in listing.files}
+    unread: list[SourceFile] = []
+    for file in listing.files:
+        before = members.get(file.document)
+        if before is not None and (before.content.version, before.content.format) == (file.version, file.format):
+            contents[file.document] = before.content
+        elif content := staging.content(file.version, file.format):
+            contents[file.document] = content
+        elif reason := staging.failure(file.version, file.format, settings.limits):
+            plan.failing.append((file.document, reason))
+        else:
+            unread.append(file)
+    for file, outcome in _read(plan, listing, unread, staging, settings, progress):
+        dated[file.document] = file
+        if isinstance(outcome, Content):
+            contents[file.document] = outcome
+        else:
+            plan.failing.append((file.document, outcome))
+    plan.failing.sort()
+    _compare(plan, dated, contents, members, listing)
+    return plan
+
+
+def _compare(
+    plan: _Plan,
+    dated: dict[str, SourceFile],
+    contents: dict[str, Content],
+    members: dict[str, Member],
+    listing: Listing,
+) -> None:
+    """Fill the plan's changes: every listed document against its member, then the members that are listed no more."""
+    for document, file in dated.items():
+        before = members.get(document)
+        # What failed keeps its last good content; the rule of its source holds for it all the same.
+        content = contents.get(document) or (before.content if before else None)
+        if content is None:
+            continue
+        access = effective(file.access, content.allow, content.deny)
+        same = before is not None and before.content.id == content.id
+        valid_from = before.valid_from if before is not None and same else file.valid_from
+        after = Member(document=document, content=content, source=file.source, access=access, valid_from=valid_from)
+        if before is None:
+            plan.new += 1
+        elif replace(after, id=before.id) == before:
+            plan.unchanged += 1
+            continue
+        else:
+            plan.updated += 1
+            plan.access_changed += same and before.access != access
+            plan.retired.append(before)
+        plan.added.append(after)
+    kept = {document for document, _ in listing.failed}
+    folders = tuple(document.removeprefix("./") for document in kept if document.endswith("/"))
+    gone = [
+        member
+        for document, member in members.items()
+        if document not in dated and document not in kept and not document.startswith(folders)
+    ]
+    plan.unchanged += len(members) - len(gone) - sum(1 for document in members if document in dated)
+    plan.deleted = len(gone)
+    plan.retired.extend(gone)
+    lost = [member.content.version for member in gone]
+    for member in plan.added:
+        if member.document not in members and member.content.version in lost:
+            lost.remove(member.content.version)
+            plan.renamed += 1
+
+
+def _read(
+    plan: _Plan,
+    listing: Listing,
+    files: Sequence[SourceFile],
+    staging: Staging,
+    settings: IngestSettings,
+    progress: ProgressCallback,
+) -> Iterator[tuple[SourceFile, Content | str]]:
+    """Each file with its stored content, or with the reason it could not be read. Equal bytes are parsed once."""
+    first: dict[tuple[str, str], SourceFile] = {}
+    twins: dict[tuple[str, str], list[SourceFile]] = {}
+    for file in files:
+        key = (file.version, file.format)
+        if first.setdefault(key, file) is not file:
+            twins.setdefault(key, []).append(file)
+    unreadable: list[tuple[SourceFile, str]] = []
+
+    def tasks() -> Iterator[tuple[SourceFile, str, bytes]]:
+        for file, content in listing.contents(list(first.values())):
+            if isinstance(content, OSError):
+                unreadable.append((file, f"the file cannot be read ({content.strerror})"))
+            else:
+                yield file, file.format, content
+
+    if not first:
+        return
+    begin = time.perf_counter()
+    with ParsePool(settings.limits, min(len(first), settings.workers) if settings.workers else None) as pool:
+        for done, (file, parsed) in enumerate(pool.map(tasks()), start=1):
+            outcome: Content | str
+            plan.parsed += 1
+            if isinstance(parsed, ParseError):
+                outcome = parsed.message
+                staging.keep_failure(file.version, file.format, settings.limits, outcome, transient=parsed.transient)
+            else:
+                outcome = staging.keep(file.version, file.format, parsed)
+            yield file, outcome
+            for twin in twins.get((file.version, file.format), []):
+                yield twin, outcome
+            rate = done / max(time.perf_counter() - begin, 1e-9)
+            progress(Progress(stage="parse", done=done, total=len(first), rate=rate))
+    for file, reason in unreadable:
+        yield file, reason
+        for twin in twins.get((file.version, file.format), []):
+            yield twin, reason
+
+
+def _next_generation(
+    plan: _Plan,
+    members: dict[str, Member],
+    newest: Generation | None,
+    staging: Staging,
+    index: Index,
+    encoder: Encoder,
+    settings: IngestSettings,
+    vectors: VectorCache,
+    progress: ProgressCallback,
+    as_of: datetime,
+) -> tuple[Generation, int]:
+    """Stage and commit the next generation; it, and how many passages were embedded."""
+    left = {member.document for member in plan.retired}
+    current = [member for document, member in members.items() if document not in left] + plan.added
+    incoming, outgoing, held = plan.added, plan.retired, newest.passages if newest else 0
+    if newest is not None and (newest.encoder, newest.splitting) != (encoder.name, settings.splitting.name):
+        # Vectors and passages of another make never mix with these: the whole index is made anew.
+        incoming, outgoing = current, list(members.values())
+    retire = [name for member in outgoing for name in _passage_ids(member, staging, newest)]
+    passages = _passages(incoming, staging, settings.splitting)
+    embeddings, embedded = vectors.embed(encoder, [own.search_text for own in passages], progress)
+    made = Generation(
+        number=newest.number + 1 if newest else 1,
+        created_at=datetime.now(UTC),
+        as_of=as_of,
+        encoder=encoder.name,
+        splitting=settings.splitting.name,
+        documents=len(current),
+        passages=held - len(retire) + len(passages),
+    )
+    staging.begin(made.number)
+    if passages or retire:
+        index.stage(made.number, Staged(passages, embeddings), retire)
+    staging.commit(Step(generation=made, added=plan.added, retired=plan.retired, failing=plan.failing))
+    return made, embedded
+
+
+def _passages(members: Sequence[Member], staging: Staging, splitting: SplitSettings) -> list[Passage]:
+    """The passages of the members, cutting what was never cut so."""
+    staging.keep_cuts(members, splitting)
+    found: list[Passage] = []
+    for member in members:
+        version = staging.document_version(member)
+        found.extend(passage(version, span) for span in staging.cut(member, splitting.name) or [])
+    return found
+
+
+def _passage_ids(member: Member, staging: Staging, newest: Generation | None) -> list[str]:
+    """The ids that a member's passages have in the newest generation."""
+    spans = staging.cut(member, newest.splitting) if newest else None
+    return [passage_id(member.document, member.content.version, span) for span in spans or []]

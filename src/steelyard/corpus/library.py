@@ -1,0 +1,165 @@
+"""The library: every document version ever ingested, which generation held it, and which generation answers now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steelyard.corpus import layout
+from steelyard.corpus.database import Database
+from steelyard.corpus.passages import passage
+from steelyard.schema.corpus import Citation, DocumentVersion, Generation, Passage
+from steelyard.schema.errors import NotFoundError
+from steelyard.schema.scope import Access
+
+_SELECT = f"SELECT {layout.VERSION_COLUMNS} FROM {layout.VERSION_TABLES}"
+
+
+class Library:
+    """The version store in one SQLite file, safe for many threads and processes; a write is there or not.
+
+    Generations are numbered from 1 and never change. The one in force is a pointer, moved in one transaction.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # Also what `staging.Staging` writes through.
+        self.database = Database(path, layout.MIGRATIONS)
+
+    def close(self) -> None:
+        """Close the file's connections."""
+        self.database.close()
+
+    # Generations
+
+    def in_force(self) -> int:
+        """The number of the generation that answers; 0 before the first ingest."""
+        row = self.database.connection.execute("SELECT generation FROM switch ORDER BY id DESC LIMIT 1").fetchone()
+        return int(row[0]) if row else 0
+
+    def newest(self) -> Generation | None:
+        """The generation made last, in force or not (a rollback leaves it where it is); None before the first."""
+        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation ORDER BY number DESC LIMIT 1"
+        row = self.database.connection.execute(query).fetchone()
+        return layout.generation(row) if row else None
+
+    def generations(self) -> list[Generation]:
+        """All generations, oldest first."""
+        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation ORDER BY number"
+        return [layout.generation(row) for row in self.database.connection.execute(query)]
+
+    def generation(self, number: int) -> Generation:
+        """One generation.
+
+        Raises:
+            NotFoundError: there is none of this number.
+        """
+        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation WHERE number = ?"
+        row = self.database.connection.execute(query, (number,)).fetchone()
+        if row is None:
+            known = [generation.number for generation in self.generations()]
+            held = (
+                f"There are generations {known[0]} to {known[-1]}."
+                if known
+                else "Nothing is ingested yet: run steelyard ingest."
+            )
+            raise NotFoundError(f"there is no generation {number}.", remedy=held, code="corpus.unknown_generation")
+        return layout.generation(row)
+
+    def generation_at(self, date: datetime) -> Generation:
+        """The generation that was in force at `date` (aware).
+
+        Raises:
+            NotFoundError: the corpus begins later.
+        """
+        query = "SELECT generation FROM switch WHERE at <= ? ORDER BY id DESC LIMIT 1"
+        row = self.database.connection.execute(query, (layout.stamp(date),)).fetchone()
+        if row is None:
+            first = self.database.connection.execute("SELECT at FROM switch ORDER BY id LIMIT 1").fetchone()
+            since = f"It begins on {first[0][:10]}." if first else "Nothing is ingested yet: run steelyard ingest."
+            raise NotFoundError(
+                f"the corpus has no generation of {date.date()}.", remedy=since, code="corpus.before_first"
+            )
+        return self.generation(int(row[0]))
+
+    def switch(self, number: int, at: datetime | None = None) -> None:
+        """Let generation `number` answer from now on; nothing is rebuilt.
+
+        Raises:
+            NotFoundError: there is no such generation.
+        """
+        self.generation(number)
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO switch (at, generation) VALUES (?, ?)", (layout.stamp(at or datetime.now(UTC)), number)
+            )
+
+    # Versions
+
+    def version(self, document: str, version: str) -> DocumentVersion:
+        """A stored version by its document and hash, in force or not; with the access it had last.
+
+        Raises:
+            NotFoundError: it was never ingested.
+        """
+        query = f"{_SELECT} WHERE m.document = ? AND c.version = ? ORDER BY m.id DESC LIMIT 1"
+        row = self.database.connection.execute(query, (document, version)).fetchone()
+        if row is None:
+            raise NotFoundError(
+                f"there is no version {version[:12]} of '{document}'.",
+                remedy="Its history lists the versions there are.",
+                code="corpus.unknown_version",
+            )
+        return layout.document_version(row)
+
+    def versions(self, generation: int) -> Iterator[DocumentVersion]:
+        """The document versions of a generation, in document order."""
+        query = f"{_SELECT} WHERE {layout.HELD} ORDER BY m.document"
+        for row in self.database.connection.execute(query, {"number": generation}):
+            yield layout.document_version(row)
+
+    def history(self, document: str) -> list[DocumentVersion]:
+        """All states of a document, oldest first; a change of access is a state of its own. Empty when it was never ingested.
+
+        `valid_to` is when the next state began, or when the document was deleted.
+        """
+        query = f"{_SELECT} WHERE m.document = ? ORDER BY m.id"
+        return [layout.document_version(row) for row in self.database.connection.execute(query, (document,))]
+
+    def access_now(self, document: str) -> Access:
+        """Who may see a document by the newest generation; nobody when it is not in it."""
+        query = "SELECT allow, deny FROM member WHERE document = ? AND retired IS NULL"
+        row = self.database.connection.execute(query, (document,)).fetchone()
+        return layout.access(*row) if row else Access()
+
+    def passages(self, generation: int) -> Iterator[Passage]:
+        """The passages of a generation, by document and offset: what the index must hold for it.
+
+        Raises:
+            NotFoundError: there is no such generation.
+        """
+        splitting = self.generation(generation).splitting
+        query = (
+            f"SELECT {layout.VERSION_COLUMNS}, cut.spans FROM {layout.VERSION_TABLES} "
+            f"JOIN cut ON cut.content = c.id AND cut.splitting = :splitting WHERE {layout.HELD} ORDER BY m.document"
+        )
+        for row in self.database.connection.execute(query, {"number": generation, "splitting": splitting}):
+            version = layout.document_version(row)
+            for span in layout.unpacked_spans(row[-1]):
+                yield passage(version, span)
+
+    def resolve(self, citation: Citation) -> DocumentVersion | None:
+        """The version a citation quotes, when its characters [start:end) are exactly the quote; None when it does not resolve."""
+        try:
+            version = self.version(citation.document, citation.version)
+        except NotFoundError:
+            return None
+        inside = 0 <= citation.start < citation.end <= len(version.text)
+        return version if inside and version.text[citation.start : citation.end] == citation.quote else None
+
+    def failing(self) -> tuple[tuple[str, str], ...]:
+        """(path, reason) of the files that the last ingest could not read."""
+        return tuple(
+            self.database.connection.execute("SELECT document, reason FROM failing ORDER BY document").fetchall()
+        )
