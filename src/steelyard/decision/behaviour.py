@@ -6,6 +6,7 @@ from steelyard.decision.case import (
     CONTEXT_TOKENS,
     ENOUGH_LABELS,
     FEW_LABELS,
+    LATENCY_WEIGHTS,
     MONTHLY,
     PROMPT_CORPUS_TOKENS,
     SOME_LABELS,
@@ -24,10 +25,7 @@ NAMED = {
     "mixed": "partly a behaviour",
 }
 
-LATENCY_WEIGHTS = ((100.0, 0.9), (200.0, 0.75), (300.0, 0.5), (500.0, 0.2), (1000.0, 0.0))
-"""Embedding, search and a longer prompt take 100 to 500 ms around a generating model."""
-
-SMALL_VOLUME_WEIGHTS = ((3e3, 0.9), (6e4, 0.0))
+SMALL_VOLUME_WEIGHTS = ((4e3, 1.0), (6e4, 0.0))
 
 
 def style_or_format(case: Case) -> Opinion | None:
@@ -43,6 +41,8 @@ def style_or_format(case: Case) -> Opinion | None:
             (0.65 if behaviour == "format" else 0.8),
             ": in weights it is tighter, cheaper and more consistent",
         )
+    if not case.needs_knowledge and (case.facts.knowledge_update_per_year or 0.0) >= MONTHLY:
+        weight, tail = 0.5 * weight, ", but it changes as fast as facts do"
     target: Approach = "hybrid" if case.needs_both else "fine_tune"
     return Opinion(
         argues_for="fine_tune",
@@ -187,8 +187,3 @@ def multi_tenant_style(case: Case) -> Opinion | None:
         return Opinion(argues_for="prompt", weight=0.5, because=because, pushes={"prompt": 0.5})
     because = f"{count(styles)} styles with about {count(each)} examples each: one base with an adapter each serves them together."
     return Opinion(argues_for="fine_tune", weight=0.3, because=because, pushes={"fine_tune": 0.3})
-
-
-def changing_scheme(case: Case) -> bool:
-    """Whether the behaviour itself changes monthly or faster."""
-    return (case.facts.knowledge_update_per_year or 0.0) >= MONTHLY

@@ -30,6 +30,9 @@ FEW_LABELS, SOME_LABELS, ENOUGH_LABELS = 50, 200, 500
 TONE_LABELS = 100
 """A tone pays from here."""
 
+LATENCY_WEIGHTS = ((100.0, 0.9), (200.0, 0.75), (300.0, 0.5), (500.0, 0.2), (1000.0, 0.0))
+"""Embedding, search and a longer prompt take 100 to 500 ms around a generating model."""
+
 NO_PUSHES: Mapping[Approach, float] = MappingProxyType({})
 NO_EXCLUSIONS: Mapping[Approach, str] = MappingProxyType({})
 

@@ -34,7 +34,7 @@ def update_rate(case: Case) -> Opinion | None:
     if case.needs_both:
         pushes["hybrid"] = weight
     if case.fits_prompt:
-        pushes["prompt"] = weight
+        pushes["prompt"] = weight if case.needs_knowledge else 0.8 * weight
     if not case.needs_knowledge:
         because = f"The scheme itself changes {rate(updates)}: new examples in an index or a prompt work at once, a tuned model waits."
     elif updates < MONTHLY:

@@ -125,7 +125,7 @@ def _verdict_strip(verdicts: list[dict[str, Any]], x_scale: Any) -> Any:
             x=alt.X(
                 "from:Q",
                 scale=x_scale,
-                title="queries a month; the strip shows the verdict that holds there",
+                title="queries a month; the strip: the verdict there",
                 axis=alt.Axis(format="~s", tickCount=6, grid=False),
             ),
             x2="to:Q",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steelyard.decision.case import ENOUGH_LABELS, Case, Opinion
+from steelyard.decision.case import ENOUGH_LABELS, LATENCY_WEIGHTS, Case, Opinion, between
 from steelyard.decision.phrases import count, percent, said, usd
 from steelyard.schema.items import Approach
 
@@ -73,6 +73,8 @@ def credibility(case: Case, approach: Approach) -> float:
     if case.works(approach):
         return 1.0
     share = 0.7 if case.someone_works else 1.0
+    if approach != "fine_tune":
+        share *= 1 - too_slow(case)
     labels = case.facts.examples_count or 0.0
     if approach == "prompt":
         if case.cites:
@@ -83,6 +85,14 @@ def credibility(case: Case, approach: Approach) -> float:
     if approach == "fine_tune" and case.facts.behaviour in ("facts", "mixed"):
         return share * (0.8 if labels >= 10 * ENOUGH_LABELS else 0.5 if labels >= ENOUGH_LABELS else 0.3)
     return share * (1.0 if labels >= ENOUGH_LABELS else 0.5)
+
+
+def too_slow(case: Case) -> float:
+    """How likely a retrieval step or a long prompt misses the latency budget, 0 to 1; 0 where it was measured."""
+    budget = case.facts.latency_budget_ms
+    if budget is None or case.facts.retrieval_p95_ms is not None:
+        return 0.0
+    return between(budget, LATENCY_WEIGHTS)
 
 
 def volume(case: Case) -> Opinion | None:
