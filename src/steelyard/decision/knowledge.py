@@ -9,6 +9,7 @@ from steelyard.decision.case import (
     MONTHLY,
     PROMPT_CORPUS_TOKENS,
     QUARTERLY,
+    SOME_LABELS,
     Case,
     Opinion,
     between,
@@ -34,8 +35,11 @@ def update_rate(case: Case) -> Opinion | None:
     if case.needs_both:
         pushes["hybrid"] = weight
     if case.fits_prompt:
-        pushes["prompt"] = weight if case.needs_knowledge else 0.8 * weight
+        pushes["prompt"] = weight
     if not case.needs_knowledge:
+        pushes["fine_tune"] = -0.5 * weight
+        if (case.facts.examples_count or 0.0) >= SOME_LABELS and not case.facts.corpus_tokens:
+            pushes["prompt"] = 0.4 * weight  # with that many examples the right ones are looked up for each request
         because = f"The scheme itself changes {rate(updates)}: new examples in an index or a prompt work at once, a tuned model waits."
     elif updates < MONTHLY:
         because = f"The knowledge changes {rate(updates)}, the boundary: each change would be a retraining with its labels and checks."
@@ -175,7 +179,7 @@ def corpus_size(case: Case) -> Opinion | None:
 def small_corpus(case: Case) -> Opinion | None:
     """A corpus that fits a cached prompt needs neither an index nor training; at high volume the price decides."""
     corpus = case.facts.corpus_tokens
-    asks = case.facts.behaviour == "facts" or case.needs_both
+    asks = case.facts.behaviour == "facts" or case.needs_both or bool(corpus)
     if corpus is None or not asks or corpus > CONTEXT_TOKENS or case.facts.per_user_scoping:
         return None
     if case.meets("prompt") is False:
