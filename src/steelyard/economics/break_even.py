@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from steelyard.schema.economics import LARGEST_NUMBER, LONGEST_HORIZON_MONTHS, P
 from steelyard.schema.money import money_arithmetic
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from steelyard.economics.sampling import Vector
@@ -70,9 +72,24 @@ def break_even_in(scenario: Scenario, input_name: str, first: str, second: str) 
     Raises:
         FactsError: no option, or no input, has that name.
     """
-    at = exact(scenario.input(input_name))
-    found = _crossings(scenario, input_name, first, second, _grid(input_name, float(at)))
-    return min(found, key=lambda crossing: abs(crossing.value - at), default=None)
+    import numpy as np
+
+    at = float(exact(scenario.input(input_name)))
+    grid = _grid(input_name, at)
+    dearer = _second_dearer(scenario, input_name, first, second)
+    sides = dearer(grid)
+    steps = np.flatnonzero(sides[:-1] != sides[1:])
+    if not steps.size:
+        return None
+    step = steps[np.argmin(np.abs(grid[steps] - at))]
+    below, above = (first, second) if sides[step] else (second, first)
+    return Crossing(
+        input=input_name,
+        at=exact(scenario.input(input_name)),
+        value=_narrow(dearer, grid[step], grid[step + 1], dearer_below=bool(sides[step])),
+        cheaper_below=below,
+        cheaper_above=above,
+    )
 
 
 def _volume_with_replicas(scenario: Scenario, first: str, second: str) -> Decimal | None:
@@ -80,36 +97,37 @@ def _volume_with_replicas(scenario: Scenario, first: str, second: str) -> Decima
     import numpy as np
 
     volumes = np.concatenate([[0.0], np.geomspace(1, LARGEST_VOLUME, VOLUME_GRID)])
-    found = _crossings(scenario, "queries_per_month", first, second, volumes)
-    return next((crossing.value for crossing in found if crossing.cheaper_above == second), None)
+    dearer = _second_dearer(scenario, "queries_per_month", first, second)
+    sides = dearer(volumes)
+    steps = np.flatnonzero(sides[:-1] & ~sides[1:])
+    return _narrow(dearer, volumes[steps[0]], volumes[steps[0] + 1], dearer_below=True) if steps.size else None
 
 
-def _crossings(scenario: Scenario, name: str, first: str, second: str, grid: Vector) -> list[Crossing]:
-    """Every place on the grid between whose points the cheaper of the two changes, in rising order."""
-    import numpy as np
-
+def _second_dearer(scenario: Scenario, name: str, first: str, second: str) -> Callable[[Vector], NDArray[np.bool_]]:
+    """For values of one input, whether `second` is the dearer; both options must exist, and the input too."""
     from steelyard.economics.sampling import total_draws
 
-    at = exact(scenario.input(name))
+    scenario.input(name)
     rows = [option.name for option in scenario.options]
     a, b = rows.index(scenario.option(first).name), rows.index(scenario.option(second).name)
 
-    def first_cheaper(values: Vector) -> NDArray[np.bool_]:
+    def second_dearer(values: Vector) -> NDArray[np.bool_]:
         totals = total_draws(scenario, {name: values})
-        return np.asarray(totals[b] - totals[a] > ROUNDING * totals[b])
+        answer: NDArray[np.bool_] = totals[b] - totals[a] > ROUNDING * totals[b]
+        return answer
 
-    sides = first_cheaper(grid)
-    found = []
-    for step in np.flatnonzero(sides[:-1] != sides[1:]):
-        low, high = grid[step], grid[step + 1]
-        for _ in range(NARROWINGS):
-            inner = np.linspace(low, high, GRID)
-            place = max(int(np.argmax(first_cheaper(inner) != sides[step])), 1)
-            low, high = inner[place - 1], inner[place]
-        below, above = (first, second) if sides[step] else (second, first)
-        value = Decimal(f"{high:.12g}")
-        found.append(Crossing(input=name, at=at, value=value, cheaper_below=below, cheaper_above=above))
-    return found
+    return second_dearer
+
+
+def _narrow(dearer: Callable[[Vector], NDArray[np.bool_]], low: float, high: float, *, dearer_below: bool) -> Decimal:
+    """Where between `low` and `high` the cheaper one changes, to 12 digits."""
+    import numpy as np
+
+    for _ in range(NARROWINGS):
+        inner = np.linspace(low, high, GRID)
+        place = max(int(np.argmax(dearer(inner) != dearer_below)), 1)
+        low, high = inner[place - 1], inner[place]
+    return Decimal(f"{high:.12g}")
 
 
 def accuracy_gap(scenario: Scenario, first: str, second: str) -> Decimal | None:

@@ -44,7 +44,11 @@ def scenario_from_json(
         notes=[],
     )
     options = [reader.option(section) for section in _sections(tree, where)]
-    return Scenario(**shared, options=tuple(options), notes=tuple(dict.fromkeys(reader.notes)))
+    try:
+        return Scenario(**shared, options=tuple(options), notes=tuple(dict.fromkeys(reader.notes)))
+    except FactsError as error:
+        # What fits by itself and not together is found by the record, which does not know the file.
+        raise FactsError(error.message, where=f"{where} {error.where}", remedy=error.remedy, code=error.code) from error
 
 
 @dataclass(frozen=True, kw_only=True)

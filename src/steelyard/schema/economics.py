@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from math import log10
 from typing import Any, Self
 
 from steelyard.schema.errors import FactsError, nearest
@@ -14,8 +15,14 @@ from steelyard.schema.items import Approach
 LARGEST_NUMBER = Decimal(10) ** 12
 """No input of a cost model is larger; beyond it a number is a slip of the keyboard, and sums would lose their cents."""
 
-SHARES = frozenset({"changed_share", "error_rate", "handoff_rate", "cache_hit_rate"})
-"""Inputs that are shares of a whole: at most 1."""
+SMALLEST_NUMBER = Decimal(10) ** -12
+"""No input but 0 is smaller: below it quotients overflow, and it means 0."""
+
+SHARES = frozenset({"changed_share", "error_rate", "handoff_rate", "cache_hit_rate", "growth_per_month"})
+"""Inputs that are shares of a whole: at most 1. Traffic that more than doubles each month is no plan."""
+
+MOST_QUERIES = 10**15
+"""Queries a month beyond which growth has left the earth."""
 
 POSITIVE = frozenset({"horizon_months", "queries_per_replica"})
 """Inputs that are divided by, or that give nothing to compute at zero: above 0."""
@@ -117,6 +124,8 @@ def check_number(number: Any, name: str) -> None:
         )
     elif value < 0:
         problem, remedy = f"{number} is negative.", "Write 0 or more; a saving belongs in the other option's costs."
+    elif 0 < value < SMALLEST_NUMBER:
+        problem, remedy = "the number is smaller than 10^-12.", "Write 0."
     elif value > LARGEST_NUMBER:
         problem, remedy = "the number is larger than 10^12.", "Check the unit: prices are USD per million tokens."
     elif last in SHARES and value > 1:
@@ -285,6 +294,21 @@ class Scenario:
                 "two options carry the same name.", where="options", remedy="Rename one.", code="economics.same_name"
             )
         self.inputs()
+        self._check_growth()
+
+    def _check_growth(self) -> None:
+        months, queries, growth = (
+            float(exact(span.high if (span := range_of(number)) else number))
+            for number in (self.horizon_months, self.queries_per_month, self.growth_per_month)
+        )
+        # In logarithms: the power itself may be beyond any float.
+        if queries and log10(queries) + (months - 1) * log10(1 + growth) > log10(MOST_QUERIES):
+            raise FactsError(
+                f"{growth:.1%} growth a month over {months:,.0f} months leads beyond 10^15 queries a month.",
+                where="growth_per_month",
+                remedy="Lower the growth or the horizon; growth is a share, 0.02 for 2 percent.",
+                code="economics.endless_growth",
+            )
 
     def _own_numbers(self) -> Iterator[tuple[str, Number]]:
         own = (part.name for part in fields(self) if part.name not in NOT_NUMBERS | {"notes"})
