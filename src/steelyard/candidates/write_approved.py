@@ -1,0 +1,291 @@
+"""Writers that answer with an approved reply: the nearest, the tuned choice, or the most usual; slots refilled verbatim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.candidates.interface import Tools
+from steelyard.components.linear_head import LinearHead
+from steelyard.components.slots import fill, fitting, given
+from steelyard.dataset.places import places_of
+from steelyard.metrics.writing import chrf
+from steelyard.models.artefact import load_artefact, save_artefact
+from steelyard.models.interface import Vectors
+from steelyard.models.metering import metered
+from steelyard.schema.errors import ModelError, NotFittedError, UserError
+from steelyard.schema.items import Item
+from steelyard.schema.outputs import Output, Request
+from steelyard.schema.scope import Scope
+
+Arrays = dict[str, NDArray[Any]]
+Scores = NDArray[np.float64]
+
+CENTRALITY_WEIGHTS = (0.0, 0.2, 0.4, 0.6)  # how much a usual reply is preferred to one written for a single odd case
+CENTRAL_NEIGHBOURS = 10
+REPLIES_PER_ACT = (
+    4,
+    8,
+    16,
+)  # tried where replies carry no label: an act is a cluster of replies that say the same thing
+MAX_TUNING_ROWS = 200  # chrF of a pair takes about 1 ms; more rows move the choice no further
+
+
+class ApprovedWriter:
+    """What writers of approved replies share: the replies, which of them fit the slots, filling, saving.
+
+    A reply fits when all its places have values; of those, the ones that use most of the values are ranked by the subclass. When
+    values stay unused the trace says so (`fallback`); when nothing fits the writer declines. So no value is ever changed, lost
+    unnoticed, or made up.
+    """
+
+    name = "approved"
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._templates: list[str] = []
+        self._places: list[frozenset[str]] = []
+
+    def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
+        """See `Candidate.fit`. Replies of validation rows join the approved ones once the settings are chosen.
+
+        Raises:
+            UserError: no row has an approved reply.
+        """
+        rows = [item for item in train if item.output]
+        held = [item for item in validation if item.output]
+        if not rows:
+            raise UserError(
+                "there are no approved replies to learn from.",
+                where=self.name,
+                remedy="Add rows with an output.",
+                code="candidate.no_rows",
+            )
+        self._learn(rows, held)
+        return self
+
+    def predict(self, request: Request, scope: Scope) -> Output:
+        """See `Candidate.predict`. `template` is the approved reply before its slots were filled."""
+        del scope  # approved replies are for everyone; what is confidential comes in through the slots
+        if not self._templates:
+            raise NotFittedError(
+                f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
+            )
+        names = given(request.slots)
+        fits, unused = fitting(self._places, names)
+        if not fits:
+            reason = f"no approved reply fits the slots: {', '.join(sorted(names)) or 'none'}"
+            return Output(abstained=True, trace=(("declined", reason),))
+        with metered() as meter:
+            scores = self._scores(request.text, fits)
+        # Ties fall to the earliest reply, so that the same request always gets the same reply.
+        best = fits[int(np.argmax(scores))]
+        trace = [("reply", str(best)), ("score", f"{float(scores.max()):.4f}")]
+        if unused:
+            trace.append(("fallback", f"no approved reply uses {', '.join(sorted(unused))} as well"))
+        template = self._templates[best]
+        return Output(text=fill(template, request.slots), template=template, usage=meter.usage, trace=tuple(trace))
+
+    def save(self, folder: Path) -> None:
+        """See `Candidate.save`."""
+        if not self._templates:
+            raise NotFittedError(
+                f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
+            )
+        arrays, meta = self._state()
+        writer = {"candidate": self.name, "encoder": self._tools.encoder.name, "templates": self._templates}
+        save_artefact(folder, arrays, {"writer": writer, **meta})
+
+    def load(self, folder: Path) -> Self:
+        """See `Candidate.load`.
+
+        Raises:
+            ModelError: the artefact is damaged, of another candidate, or made with another encoder.
+        """
+        arrays, meta = load_artefact(folder)
+        writer = meta["writer"]
+        if (writer["candidate"], writer["encoder"]) != (self.name, self._tools.encoder.name):
+            raise ModelError(
+                f"this is '{writer['candidate']}' made with encoder {writer['encoder']}.",
+                where=str(folder),
+                remedy="Train it again with this encoder.",
+                code="candidate.other_artefact",
+            )
+        self._keep(writer["templates"])
+        self._restore(arrays, meta)
+        return self
+
+    def _learn(self, _rows: list[Item], _held: list[Item]) -> None:
+        raise NotImplementedError
+
+    def _scores(self, _text: str, _fits: list[int]) -> Scores:
+        """One score for each of the replies at `fits`; the best is sent."""
+        raise NotImplementedError
+
+    def _state(self) -> tuple[Arrays, dict[str, Any]]:
+        raise NotImplementedError
+
+    def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _keep(self, templates: Sequence[str]) -> None:
+        self._templates = list(templates)
+        self._places = [frozenset(places_of(template)) for template in templates]
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        return self._tools.encoder.encode(list(texts))
+
+    def _closeness(self, held: Sequence[Item], score: Callable[[int, list[int]], Scores]) -> float:
+        """Mean chrF of the templates chosen for `held` with their approved ones, places unfilled; declined ones count 0.
+
+        `score(row, fits)` ranks the fitting replies for a held row.
+        """
+        total = 0.0
+        for at, item in enumerate(held):
+            fits, _ = fitting(self._places, frozenset(places_of(item.output or "")))
+            if fits:
+                total += chrf(self._templates[fits[int(np.argmax(score(at, fits)))]], [item.output or ""])
+        return total / max(1, len(held))
+
+
+class ExemplarWriter(ApprovedWriter):
+    """The approved reply to the nearest past message. Knowledge stays outside: a new reply is used as soon as it is added.
+
+    Similarity of the message to the past one, joined with how usual the reply is; the weight is chosen on validation by chrF.
+    """
+
+    name = "exemplar"
+
+    def _learn(self, rows: list[Item], held: list[Item]) -> None:
+        self._remember(rows)
+        self._weight = CENTRALITY_WEIGHTS[0]
+        if held:
+            sample = held[:MAX_TUNING_ROWS]
+            vectors = self._encode([item.text for item in sample])
+            self._weight = max(
+                CENTRALITY_WEIGHTS,
+                key=lambda weight: self._closeness(sample, lambda at, fits: self._weighed(vectors[at], fits, weight)),
+            )
+            self._remember([*rows, *held])
+
+    def _remember(self, rows: Sequence[Item]) -> None:
+        self._keep([item.output or "" for item in rows])
+        self._inputs = self._encode([item.text for item in rows])
+        self._central = _centrality(self._encode(self._templates))
+
+    def _scores(self, text: str, fits: list[int]) -> Scores:
+        return self._weighed(self._encode([text])[0], fits, self._weight)
+
+    def _weighed(self, vector: Vectors, fits: list[int], weight: float) -> Scores:
+        similar = (self._inputs[fits] @ vector).astype(np.float64)
+        return np.asarray((1 - weight) * similar + weight * self._central[fits])
+
+    def _state(self) -> tuple[Arrays, dict[str, Any]]:
+        return {"inputs": self._inputs, "central": self._central}, {"weight": self._weight}
+
+    def _restore(self, arrays: Arrays, meta: dict[str, Any]) -> None:
+        self._inputs, self._central, self._weight = arrays["inputs"], arrays["central"], float(meta["weight"])
+
+
+class TunedSelector(ApprovedWriter):
+    """A tuned head chooses what to say, its most usual approved wording says it. Knowledge is in the weights.
+
+    What to say is an act: the rows' labels where all have one, else clusters of replies that read alike. The head maps a message to acts;
+    of the likeliest act the most central reply that fits the slots is sent.
+    """
+
+    name = "tuned-selector"
+
+    def _learn(self, rows: list[Item], held: list[Item]) -> None:
+        texts, held_texts = [item.text for item in rows], [item.text for item in held]
+        vectors, held_vectors = self._encode(texts), self._encode(held_texts)
+        everything = [item.output or "" for item in [*rows, *held]]
+        replies = self._encode(everything)
+        self._central = _centrality(replies)
+        # Settings are judged as if only the training replies were approved: a held row must not find its own reply.
+        self._keep(everything[: len(rows)])
+        best: tuple[float, LinearHead, list[str]] | None = None
+        for acts in self._possible_acts(rows, held, replies):
+            head = LinearHead(seed=self._tools.seed)
+            head.fit(
+                (texts, vectors, acts[: len(rows)]),
+                (held_texts, held_vectors, acts[len(rows) :]),
+            )
+            close = self._closeness(held[:MAX_TUNING_ROWS], partial(self._judged, head, acts)) if held else 0.0
+            if best is None or close > best[0]:
+                best = (close, head, acts)
+        assert best is not None
+        _, self._head, self._acts = best
+        self._keep(everything)
+
+    def _possible_acts(self, rows: list[Item], held: list[Item], replies: Vectors) -> list[list[str]]:
+        labels = [item.label for item in [*rows, *held]]
+        if all(labels):
+            return [[label or "" for label in labels]]
+        counts = dict.fromkeys(max(2, min(len(replies), len(replies) // size)) for size in REPLIES_PER_ACT)
+        return [_clusters(replies, count, self._tools.seed) for count in counts]
+
+    def _scores(self, text: str, fits: list[int]) -> Scores:
+        likely = self._head.log_probabilities([text], self._encode([text]))[0]
+        return self._ranked(likely, self._head.labels_, self._acts, fits)
+
+    def _judged(self, head: LinearHead, acts: list[str], row: int, fits: list[int]) -> Scores:
+        return self._ranked(head.validation_log_probabilities_[row], head.chosen_labels_, acts, fits)
+
+    def _ranked(self, likely: Scores, labels: list[str], acts: list[str], fits: list[int]) -> Scores:
+        rank = dict(zip(labels, np.argsort(np.argsort(likely)).tolist(), strict=True))
+        # The act decides; centrality, whose half stays below 1, only orders the replies of one act.
+        return np.array([rank.get(acts[at], -1) + 0.5 * self._central[at] for at in fits])
+
+    def _state(self) -> tuple[Arrays, dict[str, Any]]:
+        arrays, meta = self._head.state()
+        return {**arrays, "central": self._central}, {"head": meta, "acts": self._acts}
+
+    def _restore(self, arrays: Arrays, meta: dict[str, Any]) -> None:
+        self._head = LinearHead.from_state(arrays, meta["head"])
+        self._acts, self._central = list(meta["acts"]), arrays["central"]
+
+
+class TemplateWriter(ApprovedWriter):
+    """The plain baseline: the most usual approved reply for the slots at hand, whatever the message says."""
+
+    name = "template"
+
+    def _learn(self, rows: list[Item], held: list[Item]) -> None:
+        self._keep([item.output or "" for item in [*rows, *held]])
+        self._central = _centrality(self._encode(self._templates))
+
+    def _scores(self, _text: str, fits: list[int]) -> Scores:
+        return self._central[fits]
+
+    def _state(self) -> tuple[Arrays, dict[str, Any]]:
+        return {"central": self._central}, {}
+
+    def _restore(self, arrays: Arrays, _meta: dict[str, Any]) -> None:
+        self._central = arrays["central"]
+
+
+def _centrality(replies: Vectors) -> Scores:
+    """How usual each reply is: mean cosine to its nearest others, -1 to 1, (replies,)."""
+    if len(replies) < 2:
+        return np.zeros(len(replies))
+    similar = (replies @ replies.T).astype(np.float64)
+    np.fill_diagonal(similar, -np.inf)
+    near = min(CENTRAL_NEIGHBOURS, len(replies) - 1)
+    return np.asarray(np.sort(similar, axis=1)[:, -near:].mean(axis=1))
+
+
+def _clusters(replies: Vectors, count: int, seed: int) -> list[str]:
+    from sklearn.cluster import KMeans
+
+    if count >= len(replies):
+        return [str(at) for at in range(len(replies))]
+    found = KMeans(n_clusters=count, n_init=4, random_state=seed).fit_predict(replies)
+    width = math.ceil(math.log10(count + 1))
+    return [f"{cluster:0{width}d}" for cluster in found.tolist()]
