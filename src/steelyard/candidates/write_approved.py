@@ -50,6 +50,7 @@ class ApprovedWriter:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._templates: list[str] = []
+        self._labels: list[str | None] = []
         self._places: list[frozenset[str]] = []
 
     def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
@@ -71,7 +72,7 @@ class ApprovedWriter:
         return self
 
     def predict(self, request: Request, scope: Scope) -> Output:
-        """See `Candidate.predict`. `template` is the approved reply before its slots were filled."""
+        """See `Candidate.predict`. `template` is the approved reply before its slots were filled, `label` its label."""
         del scope  # approved replies are for everyone; what is confidential comes in through the slots
         if not self._templates:
             raise NotFittedError(
@@ -90,7 +91,8 @@ class ApprovedWriter:
         if unused:
             trace.append(("fallback", f"no approved reply uses {', '.join(sorted(unused))} as well"))
         template = self._templates[best]
-        return Output(text=fill(template, request.slots), template=template, usage=meter.usage, trace=tuple(trace))
+        text = fill(template, request.slots)
+        return Output(text=text, label=self._labels[best], template=template, usage=meter.usage, trace=tuple(trace))
 
     def save(self, folder: Path) -> None:
         """See `Candidate.save`."""
@@ -99,7 +101,12 @@ class ApprovedWriter:
                 f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
             )
         arrays, meta = self._state()
-        writer = {"candidate": self.name, "encoder": self._tools.encoder.name, "templates": self._templates}
+        writer = {
+            "candidate": self.name,
+            "encoder": self._tools.encoder.name,
+            "templates": self._templates,
+            "labels": self._labels,
+        }
         save_artefact(folder, arrays, {"writer": writer, **meta})
 
     def load(self, folder: Path) -> Self:
@@ -117,7 +124,7 @@ class ApprovedWriter:
                 remedy="Train it again with this encoder.",
                 code="candidate.other_artefact",
             )
-        self._keep(writer["templates"])
+        self._keep(writer["templates"], writer["labels"])
         self._restore(arrays, meta)
         return self
 
@@ -134,8 +141,8 @@ class ApprovedWriter:
     def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _keep(self, templates: Sequence[str]) -> None:
-        self._templates = list(templates)
+    def _keep(self, templates: Sequence[str], labels: Sequence[str | None]) -> None:
+        self._templates, self._labels = list(templates), list(labels)
         self._places = [frozenset(places_of(template)) for template in templates]
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
@@ -175,7 +182,7 @@ class ExemplarWriter(ApprovedWriter):
             self._remember([*rows, *held])
 
     def _remember(self, rows: Sequence[Item]) -> None:
-        self._keep([item.output or "" for item in rows])
+        self._keep([item.output or "" for item in rows], [item.label for item in rows])
         self._inputs = self._encode([item.text for item in rows])
         self._central = _centrality(self._encode(self._templates))
 
@@ -209,7 +216,8 @@ class TunedSelector(ApprovedWriter):
         replies = self._encode(everything)
         self._central = _centrality(replies)
         # Settings are judged as if only the training replies were approved: a held row must not find its own reply.
-        self._keep(everything[: len(rows)])
+        labels = [item.label for item in [*rows, *held]]
+        self._keep(everything[: len(rows)], labels[: len(rows)])
         best: tuple[float, LinearHead, list[str]] | None = None
         for acts in self._possible_acts(rows, held, replies):
             head = LinearHead(seed=self._tools.seed)
@@ -222,7 +230,7 @@ class TunedSelector(ApprovedWriter):
                 best = (close, head, acts)
         assert best is not None
         _, self._head, self._acts = best
-        self._keep(everything)
+        self._keep(everything, labels)
 
     def _possible_acts(self, rows: list[Item], held: list[Item], replies: Vectors) -> list[list[str]]:
         labels = [item.label for item in [*rows, *held]]
@@ -258,7 +266,8 @@ class TemplateWriter(ApprovedWriter):
     name = "template"
 
     def _learn(self, rows: list[Item], held: list[Item]) -> None:
-        self._keep([item.output or "" for item in [*rows, *held]])
+        both = [*rows, *held]
+        self._keep([item.output or "" for item in both], [item.label for item in both])
         self._central = _centrality(self._encode(self._templates))
 
     def _scores(self, _text: str, fits: list[int]) -> Scores:
