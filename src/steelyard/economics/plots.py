@@ -27,6 +27,9 @@ FORMATS = (".svg", ".png", ".html")
 PNG_SCALE = 2
 """Pixels per point of a PNG: sharp on a slide."""
 
+LEAST_USD = 0.01
+"""A cent: where a logarithmic axis starts for what costs nothing."""
+
 MOST_INPUTS = 10
 """Bars in the sensitivity panel; the rest decide nothing."""
 
@@ -101,14 +104,14 @@ def volume_panel(analysis: Analysis, colours: dict[str, str]) -> alt.LayerChart:
         {
             "option": shown(point.option),
             "queries": point.queries_per_month,
-            "usd": point.usd,
-            "low": point.low_usd,
-            "high": point.high_usd,
+            "usd": max(point.usd, LEAST_USD),
+            "low": max(point.low_usd, LEAST_USD),
+            "high": max(point.high_usd, LEAST_USD),
         }
         for point in analysis.curve
     ]
     ends = [end for point in analysis.curve for end in (point.low_usd, point.high_usd)]
-    lowest, highest = max(min(ends), 1e-2) * 0.8, max(ends) * 1.15
+    lowest, highest = max(min(ends), LEAST_USD) * 0.8, max(*ends, 100 * LEAST_USD) * 1.15
     volumes = [point.queries_per_month for point in analysis.curve]
     x = alt.X(
         "queries:Q",
