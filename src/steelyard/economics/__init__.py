@@ -8,7 +8,6 @@ Build a scenario, from a file or by hand::
 
     economics.scenario.read_scenario(path: Path, prices: PriceTable | None = None) -> Scenario
     economics.scenario.scenario_from_json(tree: Mapping[str, Any], *, where="scenario", prices=None) -> Scenario
-    economics.typical.typical_scenario(*, queries_per_month, updates_per_year, ..., wide=True) -> Scenario   # ranges, no file
 
     Scenario(horizon_months=24, queries_per_month=120_000, growth_per_month=0, updates_per_year=4, hour_usd=95, label_usd=3,
              wrong_answer_usd=0.5, handoff_usd=2, options=(Option(...), Option(...), ...))
@@ -37,7 +36,16 @@ Ask it::
     economics.break_even.break_even_in(scenario, input_name, a, b) -> Crossing | None   # any input: `updates_per_year`, ...
     economics.break_even.accuracy_gap(scenario, a, b) -> Decimal | None  # how much worse b may be before its saving is gone
     economics.uncertainty.simulate(scenario, draws=10_000, seed=0) -> Simulation
-        # .p_cheapest, .mean_usd, .interval_usd, .regret_usd, .evpi_usd, .inputs[(name, total_order, evppi_usd, low, high)]
+        # .p_cheapest, .mean_usd, .interval_usd, .regret_usd, .evpi_usd, .inputs[(input, total_order, evppi_usd, low_usd, high_usd)]
+    economics.analysis.analyse(scenario, draws=10_000, seed=0) -> Analysis   # all of it, with the curve over volume
+    economics.plots.save_plot(analysis, path)                                # .svg, .png or .html
+
+Draws of your own, as float64 arrays by input name::
+
+    economics.sampling.uncertain_inputs(scenario) -> dict[str, Range]
+    economics.sampling.draw_inputs(ranges, draws, rng) -> dict[str, Vector]
+    economics.sampling.total_draws(scenario, values) -> NDArray (options, draws)   # inputs not in `values` stay at their point
+    economics.uncertainty.summarise(names, totals, draws=..., seed=...) -> Simulation
 
 Input names: `queries_per_month`, `hour_usd`, ... for the scenario's own numbers, `OPTION.FIELD` for an option's, or the name an
 `Input` carries (`tokens.context` in a scenario file). `scenario.replace(**{"hour_usd": 120})` gives a changed scenario.
