@@ -338,7 +338,7 @@ TREES = st.dictionaries(
 
 
 @given(TREES)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_tree_of_values_is_priced_or_refused_in_one_error(tree):
     text = json.dumps(tree)
     error, scenario = attempt(lambda: scenario_from_json(parse_object(text, where="s.json"), where="s.json"))
@@ -353,7 +353,7 @@ def test_any_tree_of_values_is_priced_or_refused_in_one_error(tree):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_are_read_or_refused_in_one_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "s.json"
     path.write_bytes(content)
@@ -382,7 +382,7 @@ VALID = st.fixed_dictionaries(
 
 
 @given(VALID)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_valid_scenario_however_extreme_is_analysed_without_a_warning(tree):
     error, scenario = attempt(lambda: scenario_from_json(parse_object(json.dumps(tree), where="s")))
     if error is not None:
