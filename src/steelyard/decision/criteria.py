@@ -180,3 +180,10 @@ def hear(case: Case) -> Hearing:
         )
     reasons.sort(key=lambda reason: -reason.weight)
     return Hearing(tuple(reasons), tuple(excluded.values()), scores)
+
+
+def criteria_table() -> str:
+    """The table of criteria in Markdown, as docs/explanation/criteria.md shows it."""
+    head = "| criterion | kind | argues for | speaks when | evidence |\n|---|---|---|---|---|\n"
+    rows = (f"| `{one.name}` | {one.kind} | {one.argues_for} | {one.when} | {one.evidence} |" for one in CRITERIA)
+    return head + "\n".join(rows)

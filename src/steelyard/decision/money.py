@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 from steelyard.decision.ranges import DRAWS_BEHIND, LABEL_OUTPUT_TOKENS, LONG_OUTPUT_TOKENS, WIDE
 from steelyard.economics.sampling import quantile, total_draws, uncertain_inputs
 from steelyard.schema.decision import APPROACHES, Facts, Pilot
-from steelyard.schema.economics import Range
+from steelyard.schema.economics import Range, Scenario
 from steelyard.schema.items import Approach
 
 if TYPE_CHECKING:
@@ -38,6 +38,32 @@ SHARED_WORK = 0.8
 """What both ways need is built once: a hybrid takes four fifths of the hours of the two together."""
 
 MAX_COST_USD = 1e18
+
+
+class _Totals(Mapping[Approach, "Vector"]):
+    """Totals by approach, made when first asked for: most cases have two or three approaches in question, not four."""
+
+    def __init__(self, values: Mapping[str, Vector]) -> None:
+        self._values = values
+        self._made: dict[Approach, Vector] = {}
+
+    def __getitem__(self, approach: Approach) -> Vector:
+        if approach not in self._made:
+            totals = total_draws(_alone(approach), self._values)[0]
+            self._made[approach] = np.minimum(totals, MAX_COST_USD)
+        return self._made[approach]
+
+    def __iter__(self) -> Iterator[Approach]:
+        return iter(APPROACHES)
+
+    def __len__(self) -> int:
+        return len(APPROACHES)
+
+
+@lru_cache(maxsize=8)
+def _alone(approach: Approach) -> Scenario:
+    """The scenario with one option: draws are shared by name, so options priced apart are still compared draw by draw."""
+    return replace(WIDE, options=tuple(option for option in WIDE.options if option.approach == approach))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +175,6 @@ def _price(
         values[f"fact.error.{approach}"] = _errors(approach, rate, items)
     values["derived.cache_hit_rate"] = hit_rate
     values["derived.labels_missing"] = np.maximum(drawn["fine_tune.labels"] - examples, 0.0)
-    totals = np.minimum(total_draws(WIDE, values), MAX_COST_USD)
     sent = (
         queries
         * horizon
@@ -158,7 +183,7 @@ def _price(
         / 1e6
     )
     return Money(
-        totals={option.approach: totals[place] for place, option in enumerate(WIDE.options)},
+        totals=_Totals(values),
         example_tokens_usd=np.broadcast_to(sent, (DRAWS,)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from steelyard.decision.case import ENOUGH_LABELS, SOME_LABELS, TONE_LABELS, Case
 from steelyard.decision.criteria import Hearing, hear
@@ -50,6 +51,7 @@ class Judgement:
     next_step: str | None = None
 
 
+@lru_cache(maxsize=8192)
 def judge(facts: Facts) -> Judgement:
     """The verdict for facts whose gaps, if any, count as nothing unusual."""
     case = Case(facts, price(facts))

@@ -54,6 +54,10 @@ class Pilot:
     lower_is_better: bool = False
     items: int | None = None
 
+    def __hash__(self) -> int:
+        """Equal pilots hash alike; the scores are a mapping, which has no hash of its own."""
+        return hash((self.metric, tuple(sorted(self.scores.items())), self.target, self.lower_is_better, self.items))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
