@@ -1,29 +1,30 @@
-"""The report's charts, as SVG text: quality, money over volume, where the money goes, what it hangs on, whole systems."""
+"""The report's pictures: where intervals and bars stand, in per cent of their axis, and the cost curve as SVG.
+
+Bars and intervals are drawn by the page itself, so that their texts stay texts at any width; only the curve is a picture.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from steelyard.schema.weighing import CandidateResult, ComponentResult, CostCurve, Sensitivity, SystemResult
+from steelyard.economics.labels import round_values
+from steelyard.schema.statistics import Interval
+from steelyard.schema.weighing import CandidateResult, CostCurve
 
 APPROACH_COLOURS: Mapping[str, str] = {
-    "prompt": "#7a7f87",
+    "prompt": "#5f666e",
     "rag": "#12708a",
-    "fine_tune": "#c2701c",
+    "fine_tune": "#ab5a12",
     "hybrid": "#6b4ba1",
 }
-APPROACH_NAMES: Mapping[str, str] = {
-    "prompt": "prompt",
-    "rag": "retrieval",
-    "fine_tune": "fine-tuned",
-    "hybrid": "hybrid",
-}
+"""Each reaches a contrast of 4.5 with white, and no two look alike to colour-blind readers."""
 
-INK, MUTED, GRID = "#1d2329", "#66707a", "#e4e7ea"
-FONT = "ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
-WIDTH = 640
+INK, MUTED, GRID, RULE = "#1d2329", "#5d6770", "#e4e7ea", "#b9c0c7"
+FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 LINE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "set-up labour": ("setup_labour",),
@@ -38,186 +39,203 @@ LINE_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Cost lines as a reader groups them: eighteen colours cannot be told apart."""
 
-LINE_COLOURS = ("#33526b", "#5c7f9c", "#8fb0c9", "#b3c8a0", "#7f9a5f", "#d9b56a", "#c25b4e", "#e3a395", "#8d8d8d")
+LINE_COLOURS = ("#2b4a63", "#5c7f9c", "#8fb0c9", "#7f9a5f", "#b3c8a0", "#d9b56a", "#b8493c", "#e3a395", "#8d8d8d")
+
+DASHES = ([1, 0], [7, 4], [2, 3], [9, 3, 2, 3])
+CURVE_SIZES: Mapping[str, tuple[int, int]] = {"wide": (430, 270), "narrow": (264, 230)}
+"""Width and height of the plotting area; the page shows the one that fits."""
+
+AXIS_STEP = 0.1
+FAR_BELOW = 0.5
+"""A candidate so far under the best would squeeze all others into a corner of the scale."""
+
+LABEL_ROOM = 26
+"""Pixels between the labels of today's volume and of the break-even."""
 
 
-def quality_chart(component: ComponentResult) -> str:
-    """Each measured candidate's mean with its interval, best first; the recommended one is filled."""
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A scale from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value stands on the scale."""
+        return self.low <= value <= self.high
+
+    def at(self, value: float) -> float:
+        """Where a value stands, in per cent from the left; values outside stand at the end.
+
+        >>> Axis(low=0.5, high=1.0).at(0.75)
+        50.0
+        """
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+    def span(self, interval: Interval) -> tuple[float, float]:
+        """Left end and width of an interval, in per cent."""
+        left, right = self.at(interval.low), self.at(interval.high)
+        return left, round(right - left, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A part of a stacked bar: `width` in per cent of the longest bar."""
+
+    label: str
+    usd: float
+    width: float
+    colour: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostBar:
+    """One candidate's total with its parts."""
+
+    name: str
+    usd: float
+    segments: tuple[Segment, ...]
+
+
+def quality_axis(intervals: Sequence[Interval | None]) -> Axis:
+    """A scale around the intervals, its ends at tenths: differences show, and the ends are written beside it.
+
+    What lies more than FAR_BELOW under the best (a floor such as always the same label) is left off the scale.
+    """
+    known = [one for one in intervals if one is not None]
+    best = max((one.mean for one in known), default=0.0)
+    known = [one for one in known if one.mean >= best - FAR_BELOW]
+    low = min((one.low for one in known), default=0.0)
+    high = max((one.high for one in known), default=1.0)
+    # Rounded first: 0.3 / 0.1 is a little less than 3.
+    first = math.floor(round(low / AXIS_STEP, 6)) * AXIS_STEP
+    last = math.ceil(round(high / AXIS_STEP, 6)) * AXIS_STEP
+    return Axis(low=round(first, 6), high=round(max(last, first + AXIS_STEP), 6))
+
+
+def cost_bars(candidates: Sequence[CandidateResult]) -> tuple[CostBar, ...]:
+    """A stacked bar for each measured and priced candidate, the cheapest first."""
+    priced = [one for one in candidates if one.quality is not None and one.usd_lines and one.usd_total is not None]
+    longest = max((sum(one.usd_lines.values()) for one in priced), default=0.0) or 1.0
+    bars = []
+    for one in sorted(priced, key=lambda one: one.usd_total or 0.0):
+        segments = []
+        for colour, (label, lines) in zip(LINE_COLOURS, LINE_GROUPS.items(), strict=True):
+            usd = sum(one.usd_lines.get(line, 0.0) for line in lines)
+            if usd > 0:
+                segments.append(Segment(label=label, usd=usd, width=round(100 * usd / longest, 3), colour=colour))
+        bars.append(CostBar(name=one.name, usd=one.usd_total or 0.0, segments=tuple(segments)))
+    return tuple(bars)
+
+
+def legend(bars: Sequence[CostBar]) -> dict[str, str]:
+    """Label to colour of every part that some bar has, in the order of the lines."""
+    used = {segment.label for bar in bars for segment in bar.segments}
+    return {label: colour for label, colour in zip(LINE_GROUPS, LINE_COLOURS, strict=True) if label in used}
+
+
+def curve_lines(curve: CostCurve, approaches: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Name to (colour, dashes as SVG writes them) of each line of the curve."""
+    return {
+        name: (APPROACH_COLOURS[approaches[name]], " ".join(map(str, DASHES[at % len(DASHES)])) if at else "")
+        for at, name in enumerate(curve.totals)
+    }
+
+
+def cost_curve(
+    curve: CostCurve, approaches: Mapping[str, str], horizon_months: int, size: str, sides: tuple[str, str] | None
+) -> str:
+    """Total cost over the horizon against volume as SVG, with today's volume and the break-even marked.
+
+    `sides` are the candidates that are the cheaper below and above the break-even, None where there is none in sight.
+    """
     import altair as alt
 
+    width, height = CURVE_SIZES[size]
+    lines = curve_lines(curve, approaches)
     rows = [
-        {
-            "candidate": one.name,
-            "mean": one.quality.mean,
-            "low": one.quality.low,
-            "high": one.quality.high,
-            "approach": APPROACH_NAMES[one.approach],
-            "chosen": one.name == component.decision.candidate,
-        }
-        for one in component.candidates
-        if one.quality is not None
-    ]
-    order = [row["candidate"] for row in sorted(rows, key=lambda row: -float(str(row["mean"])))]
-    base = alt.Chart(alt.Data(values=rows))
-    y = alt.Y("candidate:N", sort=order, title=None)
-    colour = _approach_colour([one.approach for one in component.candidates if one.quality is not None])
-    low = min((float(str(row["low"])) for row in rows), default=0.0)
-    scale = alt.Scale(domain=[max(0.0, low - 0.05), 1.0], nice=False)
-    bars = base.mark_rule(strokeWidth=3, opacity=0.45).encode(
-        x=alt.X("low:Q", scale=scale, title=component.metric), x2="high:Q", y=y, color=colour
-    )
-    points = base.mark_point(size=110, filled=False, strokeWidth=2.5).encode(x="mean:Q", y=y, color=colour)
-    chosen = (
-        base.transform_filter("datum.chosen")
-        .mark_point(size=110, filled=True, opacity=1)
-        .encode(x="mean:Q", y=y, color=colour)
-    )
-    labels = base.mark_text(dy=-11, fontSize=11, color=INK).encode(
-        x="mean:Q", y=y, text=alt.Text("mean:Q", format=".3f")
-    )
-    return _svg(bars + points + chosen + labels, height=max(90, 40 * len(rows)))
-
-
-def cost_curve_chart(curve: CostCurve, approaches: Mapping[str, str], horizon_months: int) -> str:
-    """Total cost over the horizon against volume, one line a candidate, today's volume and the break-even marked."""
-    import altair as alt
-
-    rows = [
-        {"queries": volume, "usd": totals[at], "candidate": name}
+        {"queries": volume, "usd": max(totals[at], 0.01), "candidate": name}
         for name, totals in curve.totals.items()
         for at, volume in enumerate(curve.queries_per_month)
     ]
-    names = list(curve.totals)
-    colour = alt.Color(
-        "candidate:N",
-        scale=alt.Scale(domain=names, range=[APPROACH_COLOURS[approaches[name]] for name in names]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke"),
-    )
-    dash = alt.StrokeDash("candidate:N", scale=alt.Scale(domain=names, range=_dashes(len(names))), legend=None)
+    first, last = curve.queries_per_month[0], curve.queries_per_month[-1]
+    lowest, highest = min(float(str(row["usd"])) for row in rows), max(float(str(row["usd"])) for row in rows)
     x = alt.X(
         "queries:Q",
-        scale=alt.Scale(type="log", nice=False),
+        scale=alt.Scale(type="log", nice=False, domain=[first, last]),
         title="queries a month",
-        axis=alt.Axis(format="~s", tickCount=6, grid=False),
+        axis=alt.Axis(format="~s", values=_powers(first, last), grid=False),
     )
     y = alt.Y(
         "usd:Q",
-        scale=alt.Scale(type="log"),
+        scale=alt.Scale(type="log", nice=False, domain=[lowest * 0.8, highest * 1.6]),
         title=f"USD over {horizon_months} months",
-        axis=alt.Axis(format="$~s", tickCount=5),
+        axis=alt.Axis(format="$~s", values=round_values(lowest * 0.8, highest * 1.6)),
     )
-    chart: Any = (
-        alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash)
+    names = list(lines)
+    colour = alt.Color(
+        "candidate:N", scale=alt.Scale(domain=names, range=[lines[one][0] for one in names]), legend=None
     )
-    marks = [{"queries": curve.at, "text": f"today {_short(curve.at)}"}]
-    if curve.break_even is not None and curve.queries_per_month[0] <= curve.break_even <= curve.queries_per_month[-1]:
-        marks.append({"queries": curve.break_even, "text": f"break-even {_short(curve.break_even)}"})
-    rule = alt.Chart(alt.Data(values=marks)).mark_rule(strokeDash=[4, 3], color=MUTED).encode(x="queries:Q")
-    text = (
-        alt.Chart(alt.Data(values=marks))
-        .mark_text(align="left", dx=5, baseline="top", fontSize=11, color=INK)
-        .encode(x="queries:Q", y=alt.value(4), text="text:N")
+    dash = alt.StrokeDash(
+        "candidate:N",
+        scale=alt.Scale(domain=names, range=[DASHES[at % len(DASHES)] for at in range(len(names))]),
+        legend=None,
     )
-    return _svg(chart + rule + text, height=260)
+    drawn = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash)
+    layers = [*_sides(curve, sides, lines), drawn, *_marks(curve, height)]
+    return _svg(alt.layer(*layers), width=width, height=height)
 
 
-def cost_lines_chart(candidates: Sequence[CandidateResult]) -> str:
-    """Where the money goes: the cost lines of each priced candidate, stacked."""
+def in_sight(curve: CostCurve) -> bool:
+    """Whether the break-even lies within the volumes that the curve shows."""
+    return (
+        curve.break_even is not None and curve.queries_per_month[0] <= curve.break_even <= curve.queries_per_month[-1]
+    )
+
+
+def _sides(curve: CostCurve, sides: tuple[str, str] | None, lines: Mapping[str, tuple[str, str]]) -> list[Any]:
+    """Two pale fields: who is the cheaper of the pair below the break-even, and who above."""
     import altair as alt
 
-    rows = [
-        {
-            "candidate": one.name,
-            "line": group,
-            "usd": sum(one.usd_lines.get(line, 0.0) for line in lines),
-            "order": place,
-        }
-        for one in candidates
-        for place, (group, lines) in enumerate(LINE_GROUPS.items())
+    if sides is None or not in_sight(curve):
+        return []
+    ends = [curve.queries_per_month[0], curve.break_even, curve.queries_per_month[-1]]
+    return [
+        alt.Chart(alt.Data(values=[{"queries": ends[at], "end": ends[at + 1]}]))
+        .mark_rect(color=lines[name][0], opacity=0.09)
+        .encode(x="queries:Q", x2="end:Q")
+        for at, name in enumerate(sides)
     ]
-    rows = [row for row in rows if float(str(row["usd"])) > 0]
-    lines = [group for group in LINE_GROUPS if any(row["line"] == group for row in rows)]
-    names = [one.name for one in candidates if one.usd_lines]
-    palette = [LINE_COLOURS[list(LINE_GROUPS).index(line)] for line in lines]
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(size=20)
-        .encode(
-            x=alt.X("usd:Q", title="USD over the horizon", axis=alt.Axis(format="$~s", tickCount=6)),
-            y=alt.Y("candidate:N", sort=names, title=None),
-            color=alt.Color(
-                "line:N",
-                sort=lines,
-                scale=alt.Scale(domain=lines, range=palette),
-                legend=alt.Legend(title=None, orient="top", columns=4),
-            ),
-            order=alt.Order("order:Q"),
+
+
+def _marks(curve: CostCurve, height: int) -> list[Any]:
+    """Dashed lines with their labels: the break-even at the top, today's volume below it, so that they never overlap."""
+    import altair as alt
+
+    marks = [(curve.at, f"today {_short(curve.at)}", height - LABEL_ROOM)]
+    if in_sight(curve) and curve.break_even is not None:
+        marks.append((curve.break_even, f"break-even {_short(curve.break_even)}", 6))
+    middle = math.sqrt(curve.queries_per_month[0] * curve.queries_per_month[-1])
+    rules: list[Any] = []
+    labels: list[Any] = []
+    for volume, text, top in marks:
+        right = volume > middle
+        base = alt.Chart(alt.Data(values=[{"queries": volume, "text": text}]))
+        rules.append(base.mark_rule(strokeDash=[4, 3], color=INK).encode(x="queries:Q"))
+        style = {"align": "right" if right else "left", "dx": -6 if right else 6, "baseline": "top", "fontSize": 12}
+        # A white rim first: the label may cross the other mark's line.
+        looks: tuple[dict[str, Any], ...] = (
+            {"stroke": "#fff", "strokeWidth": 4, "strokeJoin": "round"},
+            {"color": INK},
         )
-    )
-    return _svg(chart, height=max(70, 34 * len(names)))
+        place = {"x": "queries:Q", "y": alt.value(top), "text": "text:N"}
+        labels += [base.mark_text(**style, **look).encode(**place) for look in looks]
+    return rules + labels
 
 
-def sensitivity_chart(sensitivity: Sequence[Sensitivity]) -> str:
-    """The inputs on which the cost comparison hangs, strongest first."""
-    import altair as alt
-
-    rows = [{"input": _plain(one.input), "share": one.total_order} for one in sensitivity[:8]]
-    order = [row["input"] for row in rows]
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(color="#33526b", size=14)
-        .encode(
-            x=alt.X(
-                "share:Q", title="share of the uncertainty (Sobol total-order index)", scale=alt.Scale(domain=[0, 1])
-            ),
-            y=alt.Y("input:N", sort=order, title=None, axis=alt.Axis(labelLimit=230)),
-        )
-    )
-    return _svg(chart, height=max(60, 26 * len(rows)), width=WIDTH - 90)
-
-
-def systems_chart(systems: Sequence[SystemResult]) -> str:
-    """Whole systems: share of cases handled right in all their parts, with intervals."""
-    import altair as alt
-
-    rows = [
-        {"system": _plain(one.name), "mean": one.quality.mean, "low": one.quality.low, "high": one.quality.high}
-        for one in systems
-    ]
-    order = [row["system"] for row in rows]
-    base = alt.Chart(alt.Data(values=rows))
-    y = alt.Y("system:N", sort=order, title=None)
-    x = alt.X(
-        "mean:Q", scale=alt.Scale(domain=[0, 1]), title="cases handled right in every part", axis=alt.Axis(format="%")
-    )
-    colours = ["#12708a", "#c2701c", "#6b4ba1", "#33526b"]
-    colour = alt.Color("system:N", scale=alt.Scale(domain=order, range=colours[: len(order)]), legend=None)
-    bars = base.mark_bar(size=24, opacity=0.85).encode(x=x, y=y, color=colour)
-    spans = base.mark_rule(strokeWidth=2, color=INK).encode(x="low:Q", x2="high:Q", y=y)
-    labels = base.mark_text(align="left", dx=6, dy=-9, fontSize=12, color=INK).encode(
-        x="mean:Q", y=y, text=alt.Text("mean:Q", format=".0%")
-    )
-    return _svg(bars + spans + labels, height=max(80, 46 * len(rows)))
-
-
-def _approach_colour(approaches: Sequence[str]) -> Any:
-    import altair as alt
-
-    used = [approach for approach in APPROACH_COLOURS if approach in approaches]
-    return alt.Color(
-        "approach:N",
-        scale=alt.Scale(domain=[APPROACH_NAMES[one] for one in used], range=[APPROACH_COLOURS[one] for one in used]),
-        legend=alt.Legend(title=None, orient="top"),
-    )
-
-
-def _dashes(count: int) -> list[list[int]]:
-    patterns = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3], [10, 4]]
-    return [patterns[at % len(patterns)] for at in range(count)]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").replace(".", " · ")
+def _powers(low: float, high: float) -> list[float]:
+    return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
 def _short(value: float) -> str:
@@ -227,35 +245,36 @@ def _short(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _svg(chart: Any, height: int, width: int = WIDTH) -> str:
+def _svg(chart: Any, width: int, height: int) -> str:
     import vl_convert
 
+    axis = {
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "gridColor": GRID,
+        "domainColor": RULE,
+        "tickColor": RULE,
+    }
     spec = (
-        chart.properties(width=width - 120, height=height)
+        chart.properties(width=width, height=height)
         .configure(font=FONT, background="transparent")
         .configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            labelColor=INK,
-            titleColor=MUTED,
-            gridColor=GRID,
-            domainColor="#c9ced3",
-            tickColor="#c9ced3",
-        )
-        .configure_legend(labelFontSize=12, labelColor=INK)
+        .configure_axis(**axis)
         .to_dict()
     )
-    svg = vl_convert.vegalite_to_svg(spec)
-    return _responsive(svg)
+    return _responsive(vl_convert.vegalite_to_svg(spec))
 
 
 def _responsive(svg: str) -> str:
-    # A viewBox alone lets the picture shrink to a phone's width; fixed sizes would make the page scroll sideways.
+    # A viewBox alone lets the picture shrink with the page; fixed sizes would make it scroll sideways. What is drawn is said in
+    # words by the element around it, so the hundreds of roles and labels of the marks are left out.
     svg = re.sub(r"<\?xml[^>]*\?>", "", svg)
+    svg = re.sub(r'\s(?:role|aria-[a-z]+|class)="[^"]*"', "", svg)
     found = re.search(r'<svg[^>]*\bwidth="([\d.]+)"', svg)
-    width = float(found.group(1)) if found else float(WIDTH)
-    svg = re.sub(r'(<svg[^>]*?)\s+width="[\d.]+"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?)\s+height="[\d.]+"', r"\1", svg, count=1)
-    return svg.replace("<svg", f'<svg role="img" style="width:100%;max-width:{width:.0f}px;height:auto"', 1).strip()
+    width = float(found.group(1)) if found else float(CURVE_SIZES["wide"][0])
+    svg = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", svg, count=1)
+    return svg.replace("<svg", f'<svg aria-hidden="true" focusable="false" style="max-width:{width:.0f}px"', 1).strip()

@@ -3,93 +3,100 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from steelyard.decision import charts, wording
-from steelyard.schema.weighing import CandidateResult, ComponentResult, WeighReport
+from steelyard.decision import charts, sentences, wording
+from steelyard.schema.weighing import ComponentResult, WeighReport
 from steelyard.version import __version__
 
-CURVE_CANDIDATES = 4
-"""Lines in a cost curve; more cannot be told apart."""
+SHOWN_REASONS = 6
+"""Reasons shown for a component; the rest add nothing that a lead would weigh."""
 
 
 def render_report(report: WeighReport) -> str:
-    """The self-contained page: no script, no outside file; readable at a phone's width."""
-    return str(_template("report.html.j2").render(**_context(report), charts=_charts(report)))
+    """The self-contained page: no script, no outside file; readable at a phone's width and on paper."""
+    return str(_template("report.html.j2").render(**_words(report), **_pictures(report)))
 
 
 def render_record(report: WeighReport) -> str:
     """The decision as an architecture decision record in Markdown, to commit beside the code."""
-    return str(_template("decision.md.j2").render(**_context(report)))
+    text = str(_template("decision.md.j2").render(**_words(report)))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def render_json(report: WeighReport) -> str:
-    """The decision as JSON, with the keys of `weigh --json`."""
-    return json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    """The decision as JSON, with the keys of `weigh --json`; a number that is not finite becomes null."""
+    return json.dumps(_finite(report.to_json()), indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-def _context(report: WeighReport) -> dict[str, Any]:
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _words(report: WeighReport) -> dict[str, Any]:
     return {
         "report": report,
         "version": __version__,
-        "chosen": {component.name: _chosen(component) for component in report.components},
-        "headline": wording.headline(report),
-        "summary": wording.summary(report),
-        "steps": wording.next_steps(report),
-        "system_sentence": wording.system_sentence(report),
-        "curve_sentence": wording.curve_sentence,
-        "verdict_name": wording.verdict_name,
-        "approach_name": wording.verdict_name,
-        "metric_name": wording.metric_name,
-        "interval": wording.interval_text,
-        "pct": wording.percent,
-        "pct0": lambda value: wording.percent(value, 0),
-        "points": wording.points,
-        "usd": wording.usd,
-        "usd_fine": wording.usd_fine,
-        "ms": wording.milliseconds,
-        "seconds": wording.seconds,
-        "signed": wording.signed,
-        "number": wording.number,
+        "months": report.inputs.get("horizon_months", "the"),
+        "chosen": {component.name: sentences.chosen_of(component) for component in report.components},
+        "headline": sentences.headline(report),
+        "summary": sentences.summary(report),
+        "steps": sentences.next_steps(report),
+        "shown_reasons": SHOWN_REASONS,
+        "say": sentences,
+        "w": wording,
     }
 
 
-def _chosen(component: ComponentResult) -> CandidateResult | None:
-    return next((one for one in component.candidates if one.name == component.decision.candidate), None)
+def _pictures(report: WeighReport) -> dict[str, Any]:
+    months = int(report.inputs.get("horizon_months", 24))
+    return {
+        # Names come from the settings, so anchors are numbered: a name need not be a valid one.
+        "anchor": {component.name: f"part-{at}" for at, component in enumerate(report.components, start=1)},
+        "axis": {
+            component.name: charts.quality_axis([one.quality for one in component.candidates])
+            for component in report.components
+        },
+        "systems_axis": charts.quality_axis([one.quality for one in report.systems]),
+        "bars": {component.name: charts.cost_bars(component.candidates) for component in report.components},
+        "curves": {component.name: _curves(component, months) for component in report.components},
+        "curve_lines": {
+            component.name: charts.curve_lines(component.curve, _approaches(component)) if component.curve else {}
+            for component in report.components
+        },
+        "legend": charts.legend,
+    }
 
 
-def _charts(report: WeighReport) -> dict[str, Any]:
+def _curves(component: ComponentResult, months: int) -> Mapping[str, str]:
+    if component.curve is None:
+        return {}
     from markupsafe import Markup
 
-    made: dict[str, Any] = {}
-    if report.systems:
-        made["systems"] = Markup(charts.systems_chart(report.systems))
-    months = int(report.inputs.get("horizon_months", 24))
-    for component in report.components:
-        made[component.name] = {name: Markup(svg) for name, svg in _component_charts(component, months).items()}
-    return made
+    sides = sentences.cheaper_sides(component)
+    return {
+        size: Markup(charts.cost_curve(component.curve, _approaches(component), months, size, sides))
+        for size in charts.CURVE_SIZES
+    }
 
 
-def _component_charts(component: ComponentResult, months: int) -> Mapping[str, str]:
-    made = {"quality": charts.quality_chart(component)}
-    approaches = {one.name: one.approach for one in component.candidates}
-    if component.curve is not None:
-        made["curve"] = charts.cost_curve_chart(component.curve, approaches, months)
-    priced = [one for one in component.candidates if one.usd_lines and one.quality is not None]
-    if priced:
-        made["lines"] = charts.cost_lines_chart(priced)
-    if component.sensitivity:
-        made["sensitivity"] = charts.sensitivity_chart(component.sensitivity)
-    return made
+def _approaches(component: ComponentResult) -> dict[str, str]:
+    return {one.name: one.approach for one in component.candidates}
 
 
 @lru_cache(maxsize=4)
 def _template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    # Documents are data: everything that comes from them is escaped in the page. Markdown has no such need for escapes of HTML.
+    # Documents are data: whatever comes from them is escaped, as HTML in the page and as Markdown in the record.
     environment = Environment(
         loader=PackageLoader("steelyard.decision"),
         autoescape=name.endswith(".html.j2"),
@@ -97,4 +104,5 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = wording.cell
     return environment.get_template(name)

@@ -8,7 +8,10 @@ from steelyard.decision.wording import (
     VERDICT_ACTIONS,
     capitalised,
     ends,
+    input_name,
+    input_value,
     joined,
+    metric_name,
     milliseconds,
     number,
     percent,
@@ -17,7 +20,7 @@ from steelyard.decision.wording import (
     usd_short,
     verdict_name,
 )
-from steelyard.schema.decision import Reason
+from steelyard.schema.decision import Flip, Reason
 from steelyard.schema.statistics import Comparison
 from steelyard.schema.weighing import CandidateResult, ComponentResult, WeighReport
 
@@ -47,7 +50,7 @@ def summary(report: WeighReport) -> str:
     """The second sentence: what the headline rests on, and what it costs."""
     rows = sum(component.n_holdout for component in report.components)
     measured = sum(one.quality is not None for component in report.components for one in component.candidates)
-    text = f"{measured} candidates were built on your data and measured on {rows:,} sealed rows that none of them had seen."
+    text = f"{measured} candidates were built and measured on {rows:,} sealed rows that none of them had seen."
     chosen = [one for component in report.components if (one := chosen_of(component)) and one.usd_total is not None]
     if not chosen:
         return text
@@ -56,7 +59,7 @@ def summary(report: WeighReport) -> str:
     months, queries = report.inputs.get("horizon_months"), report.inputs.get("queries_per_month")
     at = f" at {number(queries)} queries a month" if queries is not None else ""
     over = f" over {months} months" if months else ""
-    what = "They cost" if len(chosen) > 1 else f"{chosen[0].name} costs"
+    what = "The recommended ones cost" if len(chosen) > 1 else f"{chosen[0].name} costs"
     parts = f", of which {usd_short(errors)} are wrong answers and handoffs" if errors >= 0.01 * total > 0 else ""
     return f"{text} {what} about {usd_short(total)}{over}{at}{parts}."
 
@@ -81,18 +84,15 @@ def component_sentence(component: ComponentResult) -> str:
         return "No candidate can be recommended yet."
     if chosen.quality is None:
         return f"{chosen.name} was not measured: {chosen.not_measured or 'no reason given'}."
-    rows = ROW_NAMES[component.task]
-    share = f"{percent(chosen.quality.mean)} of {chosen.quality.n:,} sealed {rows} ({ends(chosen.quality)})"
+    rows, share = ROW_NAMES[component.task], percent(chosen.quality.mean)
+    sealed = f"{chosen.quality.n:,} sealed"
     done = {
-        "accuracy": f"is right on {share}",
-        "fitting": f"gives a fitting reply to {percent(chosen.quality.mean)} of {chosen.quality.n:,} sealed messages ({ends(chosen.quality)})",
-    }.get(
-        component.metric,
-        f"reaches {chosen.quality.mean:.3f} {component.metric.replace('_', ' ')} on {chosen.quality.n:,} sealed {rows}",
-    )
+        "accuracy": f"is right on {share} of {sealed} {rows} ({ends(chosen.quality)})",
+        "fitting": f"gives a fitting reply to {share} of {sealed} messages ({ends(chosen.quality)})",
+    }.get(component.metric, f"reaches {chosen.quality.mean:.3f} {metric_name(component.metric)} on {sealed} {rows}")
     text = f"{chosen.name} {done}"
     if chosen.p95_ms is not None:
-        text += f", within {milliseconds(chosen.p95_ms)} for 95 of 100"
+        text += f", 95 of 100 within {milliseconds(chosen.p95_ms)}"
     return f"{text}. {against(component)}".strip()
 
 
@@ -103,19 +103,19 @@ def against(component: ComponentResult) -> str:
         groups[one.verdict].append(one.second)
     said = []
     if groups["better"]:
-        said.append(f"better than {joined(groups['better'])}")
-    if groups["no_difference"]:
-        said.append(f"not to be told from {joined(groups['no_difference'])}")
+        said.append(f"it is better than {joined(groups['better'])}")
     if groups["worse"]:
-        said.append(f"worse than {joined(groups['worse'])}")
-    return f"On the same rows it is {_listed(said)}." if said else ""
+        said.append(f"it is worse than {joined(groups['worse'])}")
+    if groups["no_difference"]:
+        said.append(f"no difference to {joined(groups['no_difference'])} shows")
+    return f"On the same rows {'; '.join(said)}." if said else ""
 
 
 def oriented(component: ComponentResult) -> list[Comparison]:
-    """The comparisons of the recommended candidate, itself always first, the largest lead first."""
+    """The comparisons of the recommended candidate, itself always first, the nearest rival first."""
     name = component.decision.candidate
     found = [turned(one, name) for one in component.comparisons if name in (one.first, one.second)]
-    return sorted(found, key=lambda one: -one.difference.mean)
+    return sorted(found, key=lambda one: one.difference.mean)
 
 
 def turned(one: Comparison, first: str | None) -> Comparison:
@@ -144,6 +144,17 @@ def curve_sentence(component: ComponentResult) -> str:
         f"{curve.first} and {curve.second} cost the same at {curve.break_even:,.0f} queries a month: {below} is the cheaper below, "
         f"{above} above. Today's {curve.at:,.0f} are {side}."
     )
+
+
+def flip_sentence(flip: Flip) -> str:
+    """When a flip comes and what it changes: `queries a month at 9,400 or below (now 120,000): retrieval, with knn`."""
+    now, then = input_value(flip.input, flip.from_value), input_value(flip.input, flip.to_value)
+    if _is_number(flip.to_value) and _is_number(flip.from_value):
+        when = f"at {then} or {'below' if float(flip.to_value) < float(flip.from_value or 0) else 'above'}"
+    else:
+        when = f"becomes {then}"
+    becomes = verdict_name(flip.becomes) + (f", with {flip.candidate}" if flip.candidate else "")
+    return f"{input_name(flip.input)} {when} (now {now}): {becomes}"
 
 
 def cheaper_sides(component: ComponentResult) -> tuple[str, str]:
@@ -188,13 +199,19 @@ def component_title(component: ComponentResult) -> str:
     decision = component.decision
     tail = ""
     if decision.candidate:
-        tail = f" ({decision.candidate} is ahead)" if decision.recommendation == OPEN else f", with {decision.candidate}"
+        tail = (
+            f" ({decision.candidate} is ahead)" if decision.recommendation == OPEN else f", with {decision.candidate}"
+        )
     return f"{component.name}: {verdict_name(decision.recommendation)}{tail}"
 
 
 def task_name(component: ComponentResult) -> str:
     """What the component does, in words."""
     return TASK_NAMES[component.task]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _listed(parts: list[str]) -> str:

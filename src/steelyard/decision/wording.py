@@ -139,10 +139,10 @@ def input_name(path: str) -> str:
 
 
 def input_value(path: str, value: Any) -> str:
-    """An input's value with its unit.
+    r"""An input's value with its unit.
 
     >>> input_value("wrong_answer_usd", 0.5), input_value("p95_ms", 800.0), input_value("citations", True)
-    ('$0.50', '800\\xa0ms', 'yes')
+    ('$0.50', '800\xa0ms', 'yes')
     """
     if isinstance(value, float | int) and not isinstance(value, bool):
         if path.endswith("_usd"):
@@ -155,19 +155,19 @@ def input_value(path: str, value: Any) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as a percentage; a dash for None.
+    r"""A share as a percentage; a dash for None.
 
     >>> percent(0.9312)
-    '93.1\\xa0%'
+    '93.1\xa0%'
     """
     return "–" if value is None else f"{100 * value:.{digits}f}{SPACE}%"
 
 
 def probability(value: float | None) -> str:
-    """A probability in whole per cent; never 0 or 100 for what is only near.
+    r"""A probability in whole per cent; never 0 or 100 for what is only near.
 
     >>> probability(0.93), probability(0.9991)
-    ('93\\xa0%', 'over\\xa099\\xa0%')
+    ('93\xa0%', 'over\xa099\xa0%')
     """
     if value is None:
         return "–"
@@ -197,10 +197,10 @@ def signed_points(value: float) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    """A mean with its interval, in per cent.
+    r"""A mean with its interval, in per cent.
 
     >>> interval_text(Interval(mean=0.909, low=0.868, high=0.95, n=186))
-    '90.9\\xa0% (86.8\\xa0to\\xa095.0)'
+    '90.9\xa0% (86.8\xa0to\xa095.0)'
     """
     return "–" if interval is None else f"{percent(interval.mean)} ({ends(interval)})"
 
@@ -236,7 +236,7 @@ def usd_short(value: float | None) -> str:
             scaled = value / unit
             digits = max(0, 2 - math.floor(math.log10(max(abs(scaled), 1.0))))
             return f"${scaled:.{digits}f}{sign}"
-    return usd(value)
+    return f"${value:,.0f}" if size >= 10 else usd(value)
 
 
 def usd_fine(value: float | None) -> str:
@@ -251,10 +251,10 @@ def usd_fine(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency, with more digits where it is small.
+    r"""A latency, with more digits where it is small.
 
     >>> milliseconds(58.2), milliseconds(9.4), milliseconds(0.0123)
-    ('58\\xa0ms', '9.4\\xa0ms', '0.012\\xa0ms')
+    ('58\xa0ms', '9.4\xa0ms', '0.012\xa0ms')
     """
     if value is None:
         return "–"
@@ -264,16 +264,18 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration.
+    r"""A duration.
 
     >>> seconds(212.0), seconds(4.13), seconds(0.004)
-    ('212\\xa0s', '4.1\\xa0s', 'under\\xa00.1\\xa0s')
+    ('212\xa0s', '4.1\xa0s', 'under\xa00.1\xa0s')
     """
     if value is None:
         return "–"
     if value >= 10:
         return f"{value:,.0f}{SPACE}s"
-    return f"{value:.1f}{SPACE}s" if value >= 0.1 or value == 0 else f"under{SPACE}0.1{SPACE}s"
+    if value == 0:
+        return f"0{SPACE}s"
+    return f"{value:.1f}{SPACE}s" if value >= 0.1 else f"under{SPACE}0.1{SPACE}s"
 
 
 def number(value: Any) -> str:
@@ -310,10 +312,10 @@ def capitalised(text: str) -> str:
 
 
 def cell(text: Any) -> str:
-    """Text that stays one piece of plain text in Markdown, also inside a table.
+    r"""Text that stays one piece of plain text in Markdown, also inside a table.
 
-    >>> cell("a | b <i>\\n# c")
-    'a \\\\| b &lt;i> # c'
+    >>> cell("a | b <i>\n# c")
+    'a \\| b &lt;i> # c'
     """
     flat = " ".join(str(text).split())
     return re.sub(r"([\\`*\[\]|])", r"\\\1", flat).replace("<", "&lt;")

@@ -1,0 +1,327 @@
+"""The components `intent` and `reply` of the made-up bake-off: one clear winner, one toss-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weigh_figures import SCRIPT, comparison, curve, interval, money, samples
+
+from steelyard.schema.decision import Burden, ComponentDecision, Flip, Reason
+from steelyard.schema.weighing import CandidateResult, ComponentResult, Sensitivity
+
+
+def intent() -> ComponentResult:
+    n, key = 186, "7c1f04b2a9e3d6f8"
+    shared: dict[str, Any] = {"metric": "accuracy", "peak_mb": 412.0}
+    candidates = (
+        CandidateResult(
+            name="linear",
+            approach="fine_tune",
+            role="tuned head over embeddings and words",
+            feasible=True,
+            version=3,
+            quality=interval(0.909, 0.041, n),
+            metrics={
+                "accuracy": interval(0.909, 0.041, n),
+                "macro_f1": interval(0.893, 0.047, n),
+                "out_of_scope_recall": interval(0.70, 0.20, 20),
+                "calibration_error": interval(0.031, 0.012, n),
+            },
+            p50_ms=6.1,
+            p95_ms=9.4,
+            p_cheapest=0.93,
+            build_s=4.1,
+            refresh_s=4.3,
+            run_key=key + "01",
+            samples=samples(
+                (
+                    "my card reader says E14 and also why was I charged twice??",
+                    "reader_trouble",
+                    "billing_question",
+                    False,
+                ),
+                (SCRIPT, "out_of_scope", "out_of_scope", True),
+                (
+                    "cant log in, code never arives & <b>nothing</b> in spam",
+                    "login_trouble",
+                    "login_trouble",
+                    True,
+                ),
+            ),
+            **shared,
+            **money("fine_tune", "intent", 0.071, 0.048),
+        ),
+        CandidateResult(
+            name="cascade",
+            approach="hybrid",
+            role="neighbours first, tuned head where they disagree",
+            feasible=True,
+            version=1,
+            quality=interval(0.903, 0.042, n),
+            metrics={"accuracy": interval(0.903, 0.042, n), "macro_f1": interval(0.886, 0.05, n)},
+            p50_ms=7.0,
+            p95_ms=11.8,
+            p_cheapest=0.05,
+            build_s=5.0,
+            refresh_s=1.1,
+            run_key=key + "02",
+            **shared,
+            **money("hybrid", "intent", 0.074, 0.051),
+        ),
+        CandidateResult(
+            name="knn",
+            approach="rag",
+            role="labels of the nearest examples",
+            feasible=True,
+            version=2,
+            quality=interval(0.823, 0.055, n),
+            metrics={"accuracy": interval(0.823, 0.055, n), "macro_f1": interval(0.781, 0.06, n)},
+            p50_ms=5.8,
+            p95_ms=8.9,
+            p_cheapest=0.02,
+            build_s=0.4,
+            refresh_s=0.1,
+            run_key=key + "03",
+            samples=samples(("wheres my payout", "refund_request", "payout_timing", False)),
+            **shared,
+            **money("rag", "intent", 0.138, 0.061),
+        ),
+        CandidateResult(
+            name="majority",
+            approach="rag",
+            role="the most frequent label; the floor everything must beat",
+            feasible=True,
+            version=1,
+            quality=interval(0.118, 0.046, n),
+            metrics={"accuracy": interval(0.118, 0.046, n)},
+            p50_ms=0.01,
+            p95_ms=0.02,
+            p_cheapest=0.0,
+            build_s=0.0,
+            refresh_s=0.0,
+            run_key=key + "04",
+            **shared,
+            **money("rag", "intent", 0.882, 0.0),
+        ),
+        CandidateResult(
+            name="few-shot",
+            approach="prompt",
+            role="examples in the prompt",
+            feasible=True,
+            not_measured="needs a generator: set [models.generator]",
+            **money("prompt", "intent", 0.0, 0.0, per_query=0.00021, hosting=0.0),
+        ),
+    )
+    decision = ComponentDecision(
+        component="intent",
+        task="classify",
+        recommendation="fine_tune",
+        candidate="linear",
+        confidence=0.93,
+        reasons=(
+            Reason(
+                criterion="measured_quality",
+                argues_for="fine_tune",
+                weight=0.91,
+                kind="measured",
+                because="linear is right on 90.9 % of 186 sealed messages, 8.6 points more than knn (p = 0.004 after correction).",
+            ),
+            Reason(
+                criterion="expected_cost",
+                argues_for="fine_tune",
+                weight=0.6,
+                kind="measured",
+                because="It is the cheapest in 93 % of the draws: its fewer wrong labels save more than its training costs.",
+            ),
+            Reason(
+                criterion="latency",
+                argues_for="fine_tune",
+                weight=0.1,
+                because="9 ms at the 95th percentile; the budget is 800 ms, so latency decides nothing here.",
+            ),
+        ),
+        break_even_queries_per_month=9_400,
+        p_cheapest={"linear": 0.93, "cascade": 0.05, "knn": 0.02, "majority": 0.0},
+        flips=(
+            Flip(input="queries_per_month", from_value=120_000.0, to_value=9_400.0, becomes="rag", candidate="knn"),
+            Flip(input="wrong_answer_usd", from_value=0.5, to_value=0.02, becomes="rag", candidate="knn"),
+            Flip(input="updates_per_year", from_value=1.0, to_value=74.0, becomes="rag", candidate="knn"),
+        ),
+        burden=Burden(
+            jobs_per_month=3.1,
+            hours_per_month=6.5,
+            jobs=(
+                "label, retrain, evaluate and ship (0.083 a month)",
+                "check drift and out-of-scope requests (1 a month)",
+                "review answers and spend (1 a month)",
+            ),
+            skills_to_build=("model operations: datasets, training, evaluation, deployment, rollback",),
+        ),
+    )
+    return ComponentResult(
+        name="intent",
+        task="classify",
+        metric="accuracy",
+        dataset="3f9ad2c1b7e04a55",
+        n_train=310,
+        n_validation=124,
+        n_holdout=n,
+        candidates=candidates,
+        comparisons=(
+            comparison("linear", "cascade", 0.006, 0.02, 1.0, n),
+            comparison("linear", "knn", 0.086, 0.047, 0.004, n),
+            comparison("linear", "majority", 0.791, 0.06, 0.001, n),
+            comparison("cascade", "knn", 0.080, 0.045, 0.006, n),
+            comparison("cascade", "majority", 0.785, 0.06, 0.001, n),
+            comparison("knn", "majority", 0.705, 0.06, 0.001, n),
+        ),
+        decision=decision,
+        smallest_detectable_difference=0.061,
+        curve=curve(candidates, "knn", "linear", "cascade"),
+        sensitivity=(
+            Sensitivity(input="knn.error_rate", total_order=0.44, evppi_usd=310.0),
+            Sensitivity(input="linear.error_rate", total_order=0.29, evppi_usd=120.0),
+            Sensitivity(input="queries_per_month", total_order=0.17, evppi_usd=60.0),
+            Sensitivity(input="labour.fine_tune.setup", total_order=0.09, evppi_usd=0.0),
+            Sensitivity(input="labour.rag.operations", total_order=0.04, evppi_usd=0.0),
+        ),
+        evpi_usd=560.0,
+        holdout_uses={"linear": 3, "cascade": 1, "knn": 2, "majority": 1},
+    )
+
+
+def reply() -> ComponentResult:
+    n, key = 80, "05d7be6614f9c2a8"
+    shared: dict[str, Any] = {"metric": "fitting", "peak_mb": 398.0}
+    candidates = (
+        CandidateResult(
+            name="exemplar",
+            approach="rag",
+            role="the nearest approved reply, slots refilled",
+            feasible=True,
+            version=2,
+            quality=interval(0.838, 0.08, n),
+            metrics={
+                "fitting": interval(0.838, 0.08, n),
+                "slot_fidelity": interval(1.0, 0.0, n),
+                "format_valid": interval(1.0, 0.0, n),
+                "style": interval(0.94, 0.05, n),
+                "chrf": interval(0.47, 0.05, n),
+            },
+            p50_ms=6.6,
+            p95_ms=10.2,
+            p_cheapest=0.52,
+            build_s=0.6,
+            refresh_s=0.2,
+            run_key=key + "01",
+            samples=samples(
+                (
+                    "customer asks for a refund outside the window",
+                    "Hello {name}, thank you for telling us straight. The window closed on {date}, <i>and here is what we can do</i> ...",
+                    "Hello {name}, ...",
+                    True,
+                ),
+            ),
+            **shared,
+            **money("rag", "reply", 0.121, 0.041),
+        ),
+        CandidateResult(
+            name="tuned-writer",
+            approach="fine_tune",
+            role="encoder-decoder tuned on approved replies",
+            feasible=True,
+            version=1,
+            quality=interval(0.825, 0.083, n),
+            metrics={
+                "fitting": interval(0.825, 0.083, n),
+                "slot_fidelity": interval(1.0, 0.0, n),
+                "style": interval(0.97, 0.04, n),
+            },
+            p50_ms=88.0,
+            p95_ms=164.0,
+            p_cheapest=0.48,
+            build_s=212.0,
+            refresh_s=215.0,
+            run_key=key + "02",
+            **shared,
+            **money("fine_tune", "reply", 0.112, 0.04),
+        ),
+        CandidateResult(
+            name="first-reply",
+            approach="prompt",
+            role="one fixed reply; the floor everything must beat",
+            feasible=True,
+            version=1,
+            quality=interval(0.05, 0.048, n),
+            metrics={"fitting": interval(0.05, 0.048, n)},
+            p50_ms=0.02,
+            p95_ms=0.04,
+            p_cheapest=0.0,
+            build_s=0.0,
+            refresh_s=None,
+            run_key=key + "03",
+            **shared,
+            **money("prompt", "reply", 0.95, 0.0),
+        ),
+        CandidateResult(
+            name="style-guide-few-shot",
+            approach="prompt",
+            role="style guide and examples in the prompt",
+            feasible=True,
+            not_measured="needs a generator: set [models.generator]",
+        ),
+    )
+    decision = ComponentDecision(
+        component="reply",
+        task="write",
+        recommendation="either",
+        candidate="exemplar",
+        confidence=0.81,
+        reasons=(
+            Reason(
+                criterion="measured_quality",
+                argues_for="either",
+                weight=0.7,
+                kind="measured",
+                because="No difference between exemplar (83.8 %) and tuned-writer (82.5 %) shows on 80 sealed replies.",
+            ),
+            Reason(
+                criterion="simplicity",
+                argues_for="rag",
+                weight=0.3,
+                because="exemplar is ready in 1 s and follows a new reply in 0.2 s; tuned-writer trains for 212 s.",
+            ),
+        ),
+        p_cheapest={"exemplar": 0.52, "tuned-writer": 0.48},
+        next_step=None,
+        burden=Burden(
+            jobs_per_month=2.1,
+            hours_per_month=4.1,
+            jobs=("add approved replies (1 a month)", "review spend (1 a month)"),
+        ),
+    )
+    return ComponentResult(
+        name="reply",
+        task="write",
+        metric="fitting",
+        dataset="c0ffee5217d09b34",
+        n_train=133,
+        n_validation=53,
+        n_holdout=n,
+        candidates=candidates,
+        comparisons=(
+            comparison("exemplar", "tuned-writer", 0.013, 0.085, 0.84, n),
+            comparison("exemplar", "first-reply", 0.788, 0.09, 0.001, n),
+            comparison("tuned-writer", "first-reply", 0.775, 0.09, 0.001, n),
+        ),
+        decision=decision,
+        smallest_detectable_difference=0.114,
+        curve=curve(candidates, "exemplar", "tuned-writer", "first-reply"),
+        sensitivity=(
+            Sensitivity(input="exemplar.error_rate", total_order=0.49, evppi_usd=5_200.0),
+            Sensitivity(input="tuned-writer.error_rate", total_order=0.47, evppi_usd=5_000.0),
+            Sensitivity(input="queries_per_month", total_order=0.06, evppi_usd=0.0),
+        ),
+        evpi_usd=9_800.0,
+        holdout_uses={"exemplar": 2, "tuned-writer": 1, "first-reply": 1},
+    )
