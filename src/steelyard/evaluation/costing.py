@@ -143,8 +143,11 @@ def updates_per_year(task: Task, traffic: TrafficSettings, own: float | None, me
 
 
 def _labour(approach: Approach, economics: EconomicsSettings, share: float) -> dict[str, Any]:
+    # Embedded and self-built candidates of one approach need different hours, so their inputs carry different names.
+    kind = "labour" if share < 1.0 else "own_labour"
+
     def hours(name: str, value: float) -> Input:
-        return Input(name=f"labour.{approach}.{name}", value=_spread(value * share, LABOUR_SPREAD))
+        return Input(name=f"{kind}.{approach}.{name}", value=_spread(value * share, LABOUR_SPREAD))
 
     if approach == "prompt":
         return {
@@ -172,7 +175,7 @@ def _labour(approach: Approach, economics: EconomicsSettings, share: float) -> d
             economics.rag_operations_hours_per_month + extra * economics.fine_tune_operations_hours_per_month,
         ),
         "update_hours": hours("update", economics.rag_update_hours),
-        "retrains_per_year": Input(name="labour.hybrid.retrains_per_year", value=BEHAVIOUR_UPDATES_PER_YEAR),
+        "retrains_per_year": Input(name=f"{kind}.hybrid.retrains_per_year", value=BEHAVIOUR_UPDATES_PER_YEAR),
         "retrain_hours": hours("retrain", extra * economics.fine_tune_update_hours),
     }
 
