@@ -128,7 +128,9 @@ def prompt_first(case: Case) -> Opinion | None:
         assert facts.measured is not None
         pilot = facts.measured
         because = f"Prompting reaches {pilot.scores['prompt']:g} {pilot.metric} where {pilot.target:g} is required."
-        return Opinion(argues_for="prompt", weight=0.6, because=because, pushes={"prompt": 0.6}, kind="measured")
+        # Where facts are looked up as well, the voice that a prompt reaches is put over retrieval.
+        pushes: dict[Approach, float] = {"prompt": 0.6, "rag": 0.6} if case.needs_both else {"prompt": 0.6}
+        return Opinion(argues_for="prompt", weight=0.6, because=because, pushes=pushes, kind="measured")
     if case.meets("prompt") is False or not case.teaches_behaviour or facts.queries_per_month is None:
         return None
     weight = between(max(facts.queries_per_month, 1.0), SMALL_VOLUME_WEIGHTS)

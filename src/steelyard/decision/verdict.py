@@ -27,7 +27,7 @@ LEAST_LEAD = 0.56
 TIE = 0.61
 """Two approaches that were both measured to work, and of which the better has no more than this, are a toss-up."""
 
-BOLD = 0.69
+BOLD = 0.63
 """An unmeasured tuned model may be recommended for facts only from here, and only with examples to learn from."""
 
 PILOT_USD = 8_000.0
@@ -127,7 +127,7 @@ def _worth_a_pilot(case: Case, hearing: Hearing, shares: Mapping[Approach, float
         learnable = (case.facts.examples_count or 0.0) >= 10 * ENOUGH_LABELS or case.works("fine_tune")
         if shares[top] >= BOLD and learnable:
             return None
-    elif FACTS_LEARNED * gain < PILOT_USD or _if_equal(case.facts) == top:
+    elif FACTS_LEARNED * gain < PILOT_USD or _settled(case, top):
         return None
     return (
         f"Run a pilot before deciding: score {said('rag')} and {said('fine_tune')} on about {PILOT_QUESTIONS} reworded real questions. "
@@ -135,13 +135,19 @@ def _worth_a_pilot(case: Case, hearing: Hearing, shares: Mapping[Approach, float
     )
 
 
-def _if_equal(facts: Facts) -> Approach:
-    """Which of retrieval and tuning would lead if a pilot found both equally good."""
-    target = facts.measured.target if facts.measured and facts.measured.target is not None else 0.9
+def _settled(case: Case, top: Approach) -> bool:
+    """Whether retrieval stays the verdict even if a pilot finds tuning as good.
+
+    Where retrieval was measured already, it stays unless tuning would clearly lead; where nothing was, it must clearly lead itself.
+    """
+    pilot = case.facts.measured
+    target = pilot.target if pilot and pilot.target is not None else 0.9
     scores: dict[Approach, float] = {"rag": target, "fine_tune": target}
-    equal = replace(facts, measured=Pilot(metric="answer accuracy", scores=scores, target=target))
+    equal = replace(case.facts, measured=Pilot(metric="answer accuracy", scores=scores, target=target))
     shares = _shares(hear(Case(equal, price(equal))))
-    return max(shares, key=lambda approach: shares[approach])
+    if case.works(top):
+        return shares.get("fine_tune", 0.0) < TIE
+    return shares.get(top, 0.0) >= TIE
 
 
 def _nothing_left(case: Case) -> str:

@@ -81,7 +81,7 @@ def credibility(case: Case, approach: Approach) -> float:
             return share * 0.4  # it may name a source, and nothing shows that it used it
         return share * (1.0 if case.facts.behaviour == "facts" and case.fits_prompt else 0.4)
     if approach == "rag":
-        return share * (0.4 if case.teaches_behaviour else 1.0)
+        return share * (0.4 if case.teaches_behaviour and not case.meets("prompt") else 1.0)
     if approach == "fine_tune" and case.facts.behaviour in ("facts", "mixed"):
         return share * (0.8 if labels >= 10 * ENOUGH_LABELS else 0.5 if labels >= ENOUGH_LABELS else 0.3)
     return share * (1.0 if labels >= ENOUGH_LABELS else 0.5)
