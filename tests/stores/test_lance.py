@@ -11,7 +11,7 @@ from steelyard.stores.conformance import ANYONE, CHECKS, STAFF, STAFF_SCOPE, ids
 from steelyard.stores.lance import WORDS, LanceStore
 
 
-@pytest.fixture(params=[50_000, 0], ids=["in-memory", "through-lance"])
+@pytest.fixture(params=[200_000, 0], ids=["in-memory", "through-lance"])
 def make(tmp_path, request):
     numbers = itertools.count()
     return lambda: LanceStore(tmp_path / f"store{next(numbers)}", exact_rows=request.param)
@@ -22,7 +22,7 @@ def test_it_keeps_the_promises_of_a_store(check, make):
     check(make)
 
 
-@pytest.mark.parametrize("exact_rows", [50_000, 0])
+@pytest.mark.parametrize("exact_rows", [200_000, 0])
 def test_another_instance_reads_what_was_staged(tmp_path, exact_rows):
     writer, reader = (LanceStore(tmp_path, exact_rows=exact_rows) for _ in range(2))
     assert reader.count(1) == 0
