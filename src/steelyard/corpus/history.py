@@ -150,6 +150,14 @@ def _fields(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def change_times(repo: Repository) -> list[datetime]:
+    """When the folder's files changed, one moment in UTC per commit that touched them, oldest first; empty without commits."""
+    scope = [f":(literal){repo.prefix}"] if repo.prefix else []
+    out = _run(repo.top, "rev-list", "--first-parent", "--timestamp", "HEAD", "--", *scope)
+    stamps = sorted(int(line.split()[0]) for line in (out or b"").splitlines())
+    return [datetime.fromtimestamp(stamp, UTC) for stamp in stamps]
+
+
 def contents(repo: Repository, oids: Sequence[str]) -> Iterator[bytes]:
     """The bytes of each object, in order, from one `git cat-file --batch`.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
+from steelyard.corpus.history import change_times, repository
 from steelyard.corpus.library import Library
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
@@ -20,7 +22,7 @@ from steelyard.stores import STORES
 from steelyard.stores.interface import Staged, Store
 from steelyard.workspace.paths import State
 
-MONTH_DAYS = 30.4375
+YEAR_DAYS = 365.25
 
 
 class Toolbox:
@@ -148,17 +150,19 @@ class Toolbox:
         return Refresh(self) if self.generation else None
 
     def updates_per_year(self) -> float | None:
-        """How often a year the documents changed, from their dates; None when they span less than 90 days.
+        """On how many days a year the documents changed, by the sources' git history; None without a year of one.
 
-        Days on which at least one document in force was last changed: a lower bound of the real rate, for older changes of
-        the same document are not seen here.
+        The first commit is the beginning, not a change. Several commits of a day are one update: an index or a model would be
+        brought up to date once.
         """
-        if not self.generation:
+        days: set[date] = set()
+        for source in self.settings.sources:
+            repo = repository(self.folder / source.path)
+            if repo is not None:
+                days |= {moment.date() for moment in change_times(repo)}
+        if not days or (max(days) - min(days)).days < YEAR_DAYS:
             return None
-        dates = sorted({version.valid_from.date() for version in self.library.versions(self.generation)})
-        if len(dates) < 2 or (dates[-1] - dates[0]).days < 90:
-            return None
-        return (len(dates) - 1) / ((dates[-1] - dates[0]).days / (12 * MONTH_DAYS))
+        return (len(days) - 1) / ((max(days) - min(days)).days / YEAR_DAYS)
 
 
 class Refresh:
