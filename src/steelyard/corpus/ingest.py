@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from steelyard.corpus.access import effective
@@ -19,6 +20,9 @@ from steelyard.corpus.staging import Content, Member, Staging, Step
 from steelyard.corpus.vectors import VectorCache
 from steelyard.schema.corpus import Generation, IngestReport, Passage
 from steelyard.schema.errors import UserError
+
+WRITE_BATCH = 32
+"""Parsed files a transaction: one costs some milliseconds of waiting for the disk, a file some of parsing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,42 +222,35 @@ def _read(
     progress: ProgressCallback,
 ) -> Iterator[tuple[SourceFile, Content | str]]:
     """Each file with its stored content, or with the reason it could not be read. Equal bytes are parsed once."""
-    first: dict[tuple[str, str], SourceFile] = {}
     twins: dict[tuple[str, str], list[SourceFile]] = {}
     for file in files:
-        key = (file.version, file.format)
-        if first.setdefault(key, file) is not file:
-            twins.setdefault(key, []).append(file)
+        twins.setdefault((file.version, file.format), []).append(file)
     unreadable: list[tuple[SourceFile, str]] = []
 
     def tasks() -> Iterator[tuple[SourceFile, str, bytes]]:
-        for file, content in listing.contents(list(first.values())):
+        for file, content in listing.contents([same[0] for same in twins.values()]):
             if isinstance(content, OSError):
                 unreadable.append((file, f"the file cannot be read ({content.strerror})"))
             else:
                 yield file, file.format, content
 
-    if not first:
+    if not files:
         return
     begin = time.perf_counter()
-    with ParsePool(settings.limits, min(len(first), settings.workers) if settings.workers else None) as pool:
-        for done, (file, parsed) in enumerate(pool.map(tasks()), start=1):
-            outcome: Content | str
-            plan.parsed += 1
-            if isinstance(parsed, ParseError):
-                outcome = parsed.message
-                staging.keep_failure(file.version, file.format, settings.limits, outcome, transient=parsed.transient)
-            else:
-                outcome = staging.keep(file.version, file.format, parsed)
-            yield file, outcome
-            for twin in twins.get((file.version, file.format), []):
-                yield twin, outcome
-            rate = done / max(time.perf_counter() - begin, 1e-9)
-            progress(Progress(stage="parse", done=done, total=len(first), rate=rate))
-    for file, reason in unreadable:
-        yield file, reason
-        for twin in twins.get((file.version, file.format), []):
-            yield twin, reason
+    with ParsePool(settings.limits, settings.workers and min(len(twins), settings.workers)) as pool:
+        parsed = pool.map(tasks())
+        while batch := list(islice(parsed, WRITE_BATCH)):
+            kept = staging.keep([(file.version, file.format, outcome) for file, outcome in batch], settings.limits)
+            for (file, outcome), content in zip(batch, kept, strict=True):
+                reached = outcome.message if isinstance(outcome, ParseError) else content
+                assert reached is not None
+                # A file that was edited since the listing has bytes of its own.
+                for same in twins.get((file.version, file.format), [file]):
+                    yield same, reached
+            plan.parsed += len(batch)
+            rate = plan.parsed / max(time.perf_counter() - begin, 1e-9)
+            progress(Progress(stage="parse", done=plan.parsed, total=len(twins), rate=rate))
+    yield from unreadable
 
 
 def _next_generation(

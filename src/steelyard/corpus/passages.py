@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 
 from steelyard.schema.corpus import Block, DocumentVersion, Heading, Passage
@@ -281,10 +282,11 @@ def _cut(text: str, start: int, end: int, size: int) -> Iterator[Span]:
 
 def _packed(atoms: Sequence[_Atom], settings: SplitSettings) -> Iterator[Span]:
     """Atoms of one section gathered into passages of about equal weight, none above the size unless one atom is."""
-    total = sum(atom.weight + 1 for atom in atoms)
-    target = total / max(1, ceil(total / settings.size))
+    left = list(accumulate((atom.weight + 1 for atom in reversed(atoms)), initial=0))[::-1]
     first = 0
     while first < len(atoms):
+        # Shared out anew each time, so that what is left over never ends as a crumb.
+        target = left[first] / ceil(left[first] / settings.size)
         last, weight = first, atoms[first].weight
         while last + 1 < len(atoms):
             following = atoms[last + 1]

@@ -207,9 +207,9 @@ def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> 
             yield own.name, own.path
         return
     others = {other.real for other in roots if other is not own}
-    folders = [(own.name, own.path)]
+    folders = [(own.name, own.path, own.real)]
     while folders:
-        name, folder = folders.pop()
+        name, folder, real = folders.pop()
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -217,10 +217,11 @@ def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> 
             continue
         for entry in entries:
             document = f"{name}/{entry.name}" if name else entry.name
-            if entry.name.startswith(".") or os.path.realpath(entry.path) in others:
+            below = os.path.join(real, entry.name)
+            if entry.name.startswith(".") or below in others:
                 continue
             if entry.is_dir(follow_symlinks=False):
-                folders.append((document, Path(entry.path)))
+                folders.append((document, Path(entry.path), below))
             elif format_of(entry.name) is not None and _is_document(entry, own, roots):
                 if _is_utf8(document):
                     yield document, Path(entry.path)

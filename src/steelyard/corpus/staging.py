@@ -12,7 +12,7 @@ from steelyard.corpus import layout
 from steelyard.corpus.interface import Parsed
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing import PARSER_VERSION
-from steelyard.corpus.parsing.limits import Limits
+from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.passages import Span, SplitSettings, spans
 from steelyard.schema.corpus import DocumentVersion, Generation
 from steelyard.schema.errors import UserError
@@ -53,6 +53,17 @@ class Step:
     added: Sequence[Member]
     retired: Sequence[Member]
     failing: Sequence[tuple[str, str]]
+
+
+_INSERT_CONTENT = (
+    "INSERT INTO content (version, format, parser, title, allow, deny, headings, blocks, pages, text) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_INSERT_FAILURE = (
+    "INSERT INTO failure VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET "
+    "attempts = iif(reader = excluded.reader, attempts + 1, 1), reader = excluded.reader, "
+    "reason = excluded.reason, transient = excluded.transient"
+)
 
 
 class Staging:
@@ -143,20 +154,25 @@ class Staging:
 
     # Writing
 
-    def keep(self, version: str, format_name: str, parsed: Parsed) -> Content:
-        """Store what was parsed of these bytes. Bytes that are stored stay as they are, so citations of them hold."""
-        headings, blocks, pages = layout.packed_structure(parsed.headings, parsed.blocks, parsed.page_starts)
-        allow, deny = layout.listed(parsed.allow), layout.listed(parsed.deny)
+    def keep(self, outcomes: Sequence[tuple[str, str, Parsed | ParseError]], limits: Limits) -> list[Content | None]:
+        """Store what was parsed of some bytes (version, format, outcome), in one transaction; None where they could not be read.
+
+        Bytes that are stored stay as they are, so citations of them hold. Failures are remembered for these limits.
+        """
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO content (version, format, parser, title, allow, deny, headings, blocks, pages, text) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (version, format_name, PARSER_VERSION, parsed.title, allow, deny, headings, blocks, pages, parsed.text),
-            )
-            connection.execute("DELETE FROM failure WHERE version = ? AND format = ?", (version, format_name))
-        stored = self.content(version, format_name)
-        assert stored is not None
-        return stored
+            for version, format_name, outcome in outcomes:
+                if isinstance(outcome, ParseError):
+                    row = (version, format_name, _reader(limits), outcome.message, int(outcome.transient))
+                    connection.execute(_INSERT_FAILURE, row)
+                    continue
+                structure = layout.packed_structure(outcome.headings, outcome.blocks, outcome.page_starts)
+                rule = layout.listed(outcome.allow), layout.listed(outcome.deny)
+                connection.execute(
+                    _INSERT_CONTENT,
+                    (version, format_name, PARSER_VERSION, outcome.title, *rule, *structure, outcome.text),
+                )
+                connection.execute("DELETE FROM failure WHERE version = ? AND format = ?", (version, format_name))
+        return [self.content(version, format_name) for version, format_name, _ in outcomes]
 
     def keep_cuts(self, members: Sequence[Member], settings: SplitSettings) -> None:
         """Cut the contents of these members under `settings`, those that are not yet, in one transaction."""
@@ -167,16 +183,6 @@ class Staging:
             rows.append((member.content.id, settings.name, packed))
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO cut VALUES (?, ?, ?)", rows)
-
-    def keep_failure(self, version: str, format_name: str, limits: Limits, reason: str, *, transient: bool) -> None:
-        """Remember that these bytes could not be read, so that the next ingest need not try."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO failure VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET "
-                "attempts = iif(reader = excluded.reader, attempts + 1, 1), reader = excluded.reader, "
-                "reason = excluded.reason, transient = excluded.transient",
-                (version, format_name, _reader(limits), reason, int(transient)),
-            )
 
     def begin(self, generation: int) -> None:
         """Note that `generation` is being staged in the index, so that a crash is cleaned up after."""

@@ -155,10 +155,10 @@ def _levels(pages: Sequence[list[_Line]]) -> tuple[float, dict[float, int]]:
 
 def _build(pages: Sequence[list[_Line]], outline: dict[int, list[tuple[str, int]]], builder: TextBuilder) -> None:
     body, sizes = _levels(pages)
+    gap = _usual_gap(pages)
     for number, lines in enumerate(pages):
         builder.page()
         waiting = {_key(title): level for title, level in outline.get(number, [])}
-        gap = _usual_gap(lines)
         paragraph: list[str] = []
         before: _Line | None = None
         for line in lines:
@@ -183,7 +183,12 @@ def _add(lines: Sequence[str], builder: TextBuilder) -> None:
         builder.add(kind, "\n".join(items(lines)) if kind == "list" else unwrap(lines))
 
 
-def _usual_gap(lines: Sequence[_Line]) -> float:
-    """The median distance from line to line, in points; a page of one line has none to compare with."""
-    gaps = sorted(one.top - two.top for one, two in pairwise(lines) if one.top > two.top)
-    return gaps[len(gaps) // 2] if gaps else 0.0
+def _usual_gap(pages: Sequence[list[_Line]]) -> float:
+    """The usual distance from line to line of one size, in points: the lower quartile, for gaps between paragraphs are the fewer."""
+    gaps = sorted(
+        one.top - two.top
+        for lines in pages
+        for one, two in pairwise(lines)
+        if one.top > two.top and one.size == two.size
+    )
+    return gaps[len(gaps) // 4] if gaps else 0.0

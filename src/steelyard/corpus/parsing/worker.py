@@ -12,7 +12,6 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache
 from typing import IO, Any
 
@@ -43,8 +42,16 @@ def read_frame(stream: IO[bytes]) -> bytes | None:
 
 
 def to_json(parsed: Parsed) -> dict[str, Any]:
-    """A parsed file as JSON fields."""
-    return asdict(parsed)
+    """A parsed file as JSON fields; headings and blocks as lists, for there are thousands."""
+    return {
+        "text": parsed.text,
+        "title": parsed.title,
+        "headings": [[heading.level, heading.text, heading.start] for heading in parsed.headings],
+        "blocks": [[block.kind, block.start, block.end] for block in parsed.blocks],
+        "page_starts": parsed.page_starts,
+        "allow": parsed.allow,
+        "deny": parsed.deny,
+    }
 
 
 def from_json(fields: dict[str, Any]) -> Parsed:
@@ -52,8 +59,8 @@ def from_json(fields: dict[str, Any]) -> Parsed:
     return Parsed(
         text=fields["text"],
         title=fields["title"],
-        headings=tuple(Heading(**heading) for heading in fields["headings"]),
-        blocks=tuple(Block(**block) for block in fields["blocks"]),
+        headings=tuple(Heading(level=level, text=text, start=start) for level, text, start in fields["headings"]),
+        blocks=tuple(Block(kind=kind, start=start, end=end) for kind, start, end in fields["blocks"]),
         page_starts=tuple(fields["page_starts"]),
         allow=None if fields["allow"] is None else tuple(fields["allow"]),
         deny=None if fields["deny"] is None else tuple(fields["deny"]),

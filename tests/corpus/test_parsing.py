@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+from docx import Document
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from steelyard.corpus.interface import Parsed
+from steelyard.corpus.parsing import PARSERS, format_of
+from steelyard.corpus.parsing.limits import Limits, ParseError
+
+
+def parse(name: str, content: str | bytes, limits: Limits | None = None) -> Parsed:
+    raw = content if isinstance(content, bytes) else content.encode()
+    return PARSERS.load(name)(raw, limits or Limits())
+
+
+def kinds(parsed: Parsed) -> list[tuple[str, str]]:
+    return [(block.kind, parsed.text[block.start : block.end]) for block in parsed.blocks]
+
+
+def headings(parsed: Parsed) -> list[tuple[int, str]]:
+    for heading in parsed.headings:
+        assert parsed.text[heading.start : heading.start + len(heading.text)] == heading.text
+    return [(heading.level, heading.text) for heading in parsed.headings]
+
+
+def test_formats_go_by_suffix():
+    names = ("a.MD", "a.htm", "a.rst", "a.txt", "a.pdf", "a.docx", "a.exe", "a")
+    assert [format_of(name) for name in names] == ["markdown", "html", "rst", "txt", "pdf", "docx", None, None]
+
+
+MARKDOWN = """---
+title: The plan
+owner: Ana
+allow:
+  - guild
+  - staff
+effective: 2024-09-01
+---
+# Plans { #plans }
+
+The **Studio** plan costs `12` dollars,
+see [prices](prices.md) or [status](https://status.example).<br>Now.
+
+1. First
+   - nested *item*
+
+   second paragraph
+2. Then
+
+| Plan | Price |
+|------|-------|
+| A    | 1     |
+
+```python
+x = 1
+
+y = 2
+```
+
+> Quoted words.
+
+<div>Raw <b>HTML</b></div>
+"""
+
+
+def test_markdown_gives_words_without_marks():
+    parsed = parse("markdown", MARKDOWN)
+    assert (parsed.title, parsed.allow, parsed.deny) == ("The plan", ("guild", "staff"), None)
+    assert headings(parsed) == [(1, "Plans")]
+    assert kinds(parsed) == [
+        ("front_matter", "title: The plan\nowner: Ana\neffective: 2024-09-01"),
+        ("heading", "Plans"),
+        ("paragraph", "The Studio plan costs 12 dollars, see prices or status (https://status.example).\nNow."),
+        ("list", "1. First\n   - nested item\n   second paragraph\n2. Then"),
+        ("table", "Plan | Price\nA | 1"),
+        ("code", "x = 1\n\ny = 2"),
+        ("paragraph", "Quoted words."),
+        ("paragraph", "Raw HTML"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("front", "allow", "deny"),
+    [
+        ("title: x", None, None),
+        ("allow: guild", ("guild",), None),
+        ("allow: guild, staff", ("guild", "staff"), None),
+        ("allow: [guild, 'a b']\ndeny: user:ada", ("guild", "a b"), ("user:ada",)),
+        ("allow:", (), None),
+        ("allow: null", (), None),
+        ("allow: []", (), None),
+        ("Allow: [Guild]", ("Guild",), None),
+    ],
+)
+def test_front_matter_access(front, allow, deny):
+    parsed = parse("markdown", f"---\n{front}\n---\nText.")
+    assert (parsed.allow, parsed.deny) == (allow, deny)
+    assert "llow" not in parsed.text
+    assert parsed.text.endswith("Text.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nallow: {a: b}\n---\nx",
+        "---\nallow: true\n---\nx",
+        "---\nallow: [a, [b]]\n---\nx",
+        "---\nallow: [a\n---\nx",
+        "---\ntitle: a: b\nallow: guild\n---\nx",
+        "---\nallow: guild\n\nnever closed",
+    ],
+)
+def test_an_access_rule_that_cannot_be_read_fails_the_file_rather_than_open_it(text):
+    with pytest.raises(ParseError, match="front matter"):
+        parse("markdown", text)
+
+
+def test_what_is_no_front_matter_stays_text():
+    assert parse("markdown", "---\n\nJust a rule above.").text == "Just a rule above."
+    assert parse("txt", "---\nnot: [yaml\n---\nx").text.startswith("---")
+
+
+def test_front_matter_with_aliases_is_not_expanded():
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [{','.join('*' + chr(97 + n) for _ in range(9))}]\n" for n in range(20)
+    )
+    assert parse("markdown", f"---\n{bomb}---\nx").text.endswith("x")
+
+
+HTML = """<!DOCTYPE html><html><head><title>The page</title><meta charset="utf-8">
+<meta name="allow" content="guild, staff"><meta name="deny" content="user:ada"><meta name="owner" content="Joost">
+<meta name="viewport" content="x"><style>p{}</style></head>
+<body><nav>Menu</nav><header><h1>Log</h1></header>
+<p>See <b>who</b>  did
+what<br>when. <a href="/x">in</a> <a href="https://out.example/a">out</a></p>
+<script>alert(1)</script><p style="display: none">secret</p><div hidden>gone</div>
+<ul><li>one<ul><li>deep</li></ul></li><li><p>two</p></li></ul><ol start=1><li>a<li>b</ol>
+<table><caption>Sums</caption><tr><th>K<th>V</tr><tr><td>a <ul><li>x</ul></td><td>1</td></tr></table>
+<table><tr><td><h2>In a grid</h2><p>Laid out.</p></td></tr></table>
+<pre>  a
+   b</pre><dl><dt>Term</dt><dd>Meaning.</dd></dl><footer>(c)</footer></body></html>"""
+
+
+def test_html_gives_what_a_reader_sees():
+    parsed = parse("html", HTML)
+    assert (parsed.title, parsed.allow, parsed.deny) == ("The page", ("guild", "staff"), ("user:ada",))
+    assert headings(parsed) == [(1, "Log"), (2, "In a grid")]
+    assert kinds(parsed) == [
+        ("front_matter", "owner: Joost"),
+        ("heading", "Log"),
+        ("paragraph", "See who did what\nwhen. in out (https://out.example/a)"),
+        ("list", "- one\n  - deep\n- two"),
+        ("list", "1. a\n2. b"),
+        ("table", "Sums\nK | V\na x | 1"),
+        ("heading", "In a grid"),
+        ("paragraph", "Laid out."),
+        ("code", "  a\n   b"),
+        ("paragraph", "Term"),
+        ("paragraph", "Meaning."),
+    ]
+
+
+def test_html_reads_main_alone_when_there_is_one():
+    assert parse("html", "<body><p>around</p><main><p>the text</p></main></body>").text == "the text"
+
+
+def test_html_takes_its_encoding_from_the_page():
+    assert parse("html", b'<meta charset="iso-8859-1"><p>' + "Straße".encode("latin-1")).text == "Straße"
+
+
+def test_html_nested_five_thousand_deep_is_read():
+    assert parse("html", "<div>" * 5_000 + "deep").text == "deep"
+
+
+RST = """
+=====
+Title
+=====
+
+Intro with :ref:`the prices <prices>`, ``code`` and `out <https://out.example>`_.
+
+.. _anchor:
+
+Section
+-------
+
+.. note:: Mind *this*.
+   And that.
+
+.. toctree::
+
+   hidden
+
+.. code-block:: python
+   :linenos:
+
+   x = 1
+
+Literal follows::
+
+   y = 2
+
+#. first
+   goes on
+#. second
+
+=====  ======
+Plan   Price
+=====  ======
+A      1 to
+       2
+=====  ======
+
++---+-----+
+| a | b   |
++===+=====+
+| 1 | two |
++---+-----+
+
+Deeper
+~~~~~~
+
+Text.
+
+.. a comment
+   that goes on
+
+Other
+-----
+
+End.
+"""
+
+
+def test_rst_gives_sections_tables_and_what_directives_say():
+    parsed = parse("rst", RST)
+    assert headings(parsed) == [(1, "Title"), (2, "Section"), (3, "Deeper"), (2, "Other")]
+    assert [kind for kind in kinds(parsed) if kind[0] != "heading"] == [
+        ("paragraph", "Intro with the prices, code and out (https://out.example)."),
+        ("paragraph", "Mind this."),
+        ("paragraph", "And that."),
+        ("code", "x = 1"),
+        ("paragraph", "Literal follows:"),
+        ("code", "y = 2"),
+        ("list", "1. first goes on\n2. second"),
+        ("table", "Plan | Price\nA | 1 to 2"),
+        ("table", "a | b\n1 | two"),
+        ("paragraph", "Text."),
+        ("paragraph", "End."),
+    ]
+
+
+def test_txt_shows_headings_by_layout():
+    parsed = parse(
+        "txt",
+        "BULK IMPORT\n\nFor guild accounts only, from another system you may have used\nbefore.\n\n"
+        "What you can bring\n\n- a\n- b\n\nAn end.",
+    )
+    assert headings(parsed) == [(1, "BULK IMPORT"), (2, "What you can bring")]
+    assert kinds(parsed)[1] == ("paragraph", "For guild accounts only, from another system you may have used before.")
+    assert kinds(parsed)[3] == ("list", "- a\n- b")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_text_in_common_encodings(encoding):
+    assert parse("txt", "Straße kostet 5 € — immer.\r\nJa.".encode(encoding)).text == "Straße kostet 5 € — immer.\nJa."
+
+
+def pdf(pages: list[list[tuple[float, str]]], *, outline: str = "", encrypt: str | None = None) -> bytes:
+    stream = io.BytesIO()
+    sheet = canvas.Canvas(stream, pagesize=A4, encrypt=encrypt)
+    for number, lines in enumerate(pages):
+        top = 780.0
+        if outline and number == 0:
+            sheet.bookmarkPage("here")
+            sheet.addOutlineEntry(outline, "here", 0)
+        for size, text in lines:
+            sheet.setFont("Helvetica", size)
+            sheet.drawString(72, top, text)
+            top -= size * 1.3 if text else size * 2
+        sheet.showPage()
+    sheet.save()
+    return stream.getvalue()
+
+
+def test_pdf_has_pages_paragraphs_and_headings_by_size():
+    body = [
+        (11, "We refund within fourteen days; the money goes back to"),
+        (11, "the card it came from."),
+        (11, ""),
+        (11, "Second part."),
+    ]
+    parsed = parse("pdf", pdf([[(20, "Refunds"), *body], [(15, "Exceptions"), (11, "None so far.")]]))
+    assert headings(parsed) == [(1, "Refunds"), (2, "Exceptions")]
+    assert [text for _, text in kinds(parsed)] == [
+        "Refunds",
+        "We refund within fourteen days; the money goes back to the card it came from.",
+        "Second part.",
+        "Exceptions",
+        "None so far.",
+    ]
+    assert [parsed.text[start : start + 7] for start in parsed.page_starts] == ["Refunds", "Excepti"]
+
+
+def test_pdf_headings_come_from_the_outline_where_there_is_one():
+    parsed = parse(
+        "pdf",
+        pdf(
+            [[(11, "Scope of the deal"), (11, "It is wide."), (20, "Loud but no heading")]], outline="Scope of the deal"
+        ),
+    )
+    assert headings(parsed) == [(1, "Scope of the deal")]
+
+
+def test_pdf_running_heads_are_left_out():
+    pages = [
+        [(9, "ACME manual"), (11, f"Words of page {word}."), (9, f"Page {n}")]
+        for n, word in enumerate(("one", "two", "three", "four"))
+    ]
+    assert parse("pdf", pdf(pages)).text == "\n\n".join(
+        f"Words of page {word}." for word in ("one", "two", "three", "four")
+    )
+
+
+def test_pdf_that_cannot_be_read_says_why():
+    with pytest.raises(ParseError, match="encrypted"):
+        parse("pdf", pdf([[(11, "x")]], encrypt="secret"))
+    with pytest.raises(ParseError, match="broken"):
+        parse("pdf", b"%PDF-1.4 nothing")
+    with pytest.raises(ParseError, match="no text"):
+        parse("pdf", pdf([[]]))
+    with pytest.raises(ParseError, match="too many pages"):
+        parse("pdf", pdf([[(11, "x")]] * 3), Limits(pages=2))
+
+
+def word() -> bytes:
+    document = Document()
+    document.add_heading("Handbook", 0)
+    document.add_paragraph("Welcome.")
+    document.add_heading("Hours", 2)
+    document.add_paragraph("Mon", style="List Bullet")
+    document.add_paragraph("Tue", style="List Bullet")
+    table = document.add_table(2, 3)
+    for cell, text in zip(table._cells, ("Day", "From", "To", "Mon", "9", "5"), strict=True):
+        cell.text = text
+    table.cell(1, 1).merge(table.cell(1, 2))
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
+
+
+def test_docx_has_headings_lists_and_tables_in_order():
+    parsed = parse("docx", word())
+    assert headings(parsed) == [(1, "Handbook"), (2, "Hours")]
+    assert kinds(parsed)[1:] == [
+        ("paragraph", "Welcome."),
+        ("heading", "Hours"),
+        ("list", "- Mon\n- Tue"),
+        ("table", "Day | From | To\nMon | 9 5"),
+    ]
+
+
+def test_docx_that_cannot_be_read_says_why():
+    with pytest.raises(ParseError, match="not a Word document"):
+        parse("docx", b"PK nothing")
+    with pytest.raises(ParseError, match="encrypted, or in the old"):
+        parse("docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"0" * 100)
+    with pytest.raises(ParseError, match="unpacks to too much"):
+        parse("docx", bomb(64), Limits(unpacked_bytes=2**20))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("word/document.xml", "<nothing")
+    with pytest.raises(ParseError, match="broken"):
+        parse("docx", stream.getvalue())
+
+
+def bomb(mebibytes: int) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b"0" * (mebibytes * 2**20))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["markdown", "html", "txt", "rst"])
+def test_too_much_text_fails_whole(name):
+    with pytest.raises(ParseError, match="too long"):
+        parse(name, "word " * 100, Limits(characters=100))
+
+
+@pytest.mark.parametrize("name", ["markdown", "html", "txt", "rst", "pdf", "docx"])
+@settings(max_examples=60, deadline=None)
+@given(raw=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused_with_a_reason(name, raw):
+    try:
+        parsed = parse(name, raw)
+    except ParseError:
+        return
+    check_structure(parsed)
+
+
+@pytest.mark.parametrize("name", ["markdown", "html", "txt", "rst"])
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(st.sampled_from("ab.:-=*`<>/|#_ \n\t[](){}&;1\u00ad\u200b界"), max_size=200))
+def test_structure_holds_for_any_text(name, text):
+    try:
+        check_structure(parse(name, text))
+    except ParseError:
+        assert "---" in text  # nothing but front matter can be wrong with text
+
+
+def check_structure(parsed: Parsed) -> None:
+    end = 0
+    for block in parsed.blocks:
+        assert parsed.text[end : block.start].strip() == ""
+        assert end <= block.start < block.end <= len(parsed.text)
+        end = block.end
+    assert parsed.text[end:].strip() == ""
+    assert list(parsed.page_starts) == sorted(parsed.page_starts)
+    headings(parsed)
+    parsed.text.encode("utf-8")
