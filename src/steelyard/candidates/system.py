@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from steelyard.candidates.interface import Candidate
+from steelyard.components.slots import ANSWER_SLOT
 from steelyard.schema.outputs import Output, Request
 from steelyard.schema.scope import Scope
-
-ANSWER_SLOT = "answer"
-"""The slot of an approved reply that takes the answer found."""
 
 PAGE_SLOT = "page"
 """The slot that takes the title of the cited page."""
@@ -57,7 +55,8 @@ class System:
                 slots[PAGE_SLOT] = _title(answered)
         written = None
         if self.writer:
-            written = self.writer.predict(Request(text=request.text, slots=slots, at=request.at), scope)
+            kind = routed.label if routed else None
+            written = self.writer.predict(Request(text=request.text, slots=slots, at=request.at, label=kind), scope)
         text = written.text if written else (answered.text if answered else "")
         return SystemOutput(
             routed=routed, answered=answered, written=written, text=text, seconds=perf_counter() - start

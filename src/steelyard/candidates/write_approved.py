@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steelyard.candidates.interface import Tools
 from steelyard.components.linear_head import LinearHead
-from steelyard.components.slots import fill, fitting, given
+from steelyard.components.slots import ANSWER_SLOT, fill, fitting, given
 from steelyard.dataset.places import places_of
 from steelyard.metrics.writing import chrf
 from steelyard.models.artefact import load_artefact, save_artefact
@@ -79,7 +79,7 @@ class ApprovedWriter:
                 f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
             )
         names = given(request.slots)
-        fits, unused = fitting(self._places, names)
+        fits, unused = self._fits(names, request.label)
         if not fits:
             reason = f"no approved reply fits the slots: {', '.join(sorted(names)) or 'none'}"
             return Output(abstained=True, trace=(("declined", reason),))
@@ -127,6 +127,18 @@ class ApprovedWriter:
         self._keep(writer["templates"], writer["labels"])
         self._restore(arrays, meta)
         return self
+
+    def _fits(self, names: frozenset[str], label: str | None) -> tuple[list[int], frozenset[str]]:
+        """The replies to choose from, and the values they leave unused: those of the routed kind where they lose no fact."""
+        fits, unused = fitting(self._places, names)
+        kind = [at for at, own in enumerate(self._labels) if own == label] if label is not None else []
+        if not kind:
+            return fits, unused
+        of_kind, left = fitting([self._places[at] for at in kind], names)
+        # A reply of the right kind that drops the answer helps nobody; a page title may stay out.
+        if not of_kind or ANSWER_SLOT in left - unused:
+            return fits, unused
+        return [kind[at] for at in of_kind], left
 
     def _learn(self, _rows: list[Item], _held: list[Item]) -> None:
         raise NotImplementedError

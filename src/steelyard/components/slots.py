@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from steelyard.dataset.places import PLACE, places_of
 from steelyard.schema.errors import UserError
 
+ANSWER_SLOT = "answer"
+"""The slot that takes the fact looked up; a reply of the right kind that has no place for it is not taken."""
+
 
 def fill(template: str, slots: Mapping[str, str]) -> str:
     """`template` with each place replaced by its value, character for character; inserted text is not looked at again.

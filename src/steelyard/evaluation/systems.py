@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steelyard.candidates.system import ANSWER_SLOT, System, SystemOutput
+from steelyard.candidates.system import System, SystemOutput
+from steelyard.components.slots import ANSWER_SLOT
 from steelyard.evaluation.run import request_of, scope_of
 from steelyard.metrics.answers import contains_answer, leaks
 from steelyard.metrics.statistics import compare_all, mean_interval
@@ -100,7 +101,8 @@ def _reply_score(case: Item, output: SystemOutput) -> float:
         return 0.0
     # The customer's and the agent's names must stand in every reply; other values only where the template has a place.
     needed = [given[name] for name in ("name", "agent") if name in given]
-    return float(all(value in written.text for value in needed))
+    on_topic = written.label is None or case.label is None or written.label == case.label
+    return float(on_topic and all(value in written.text for value in needed))
 
 
 def system_result(

@@ -14,12 +14,13 @@ from steelyard.schema.items import NO_SLOTS
 class Request:
     """One request to a candidate: the message, slot values for a writer, and the time the answer must hold at.
 
-    `at` None means now.
+    `at` None means now. `label` is what a router made of the message, for a writer that prefers replies of that kind.
     """
 
     text: str
     slots: Mapping[str, str] = field(default_factory=lambda: NO_SLOTS)
     at: datetime | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
