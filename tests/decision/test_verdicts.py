@@ -7,6 +7,7 @@ from worked import own_cases, shared_cases
 
 from steelyard.decision import behaviour, knowledge, weighing
 from steelyard.decision.facts import facts_from_json
+from steelyard.decision.money import price
 from steelyard.decision.recommend import recommend
 from steelyard.decision.unknowns import share_of, verdicts
 from steelyard.decision.verdict import judge
@@ -160,6 +161,25 @@ def test_confidence_lies_between_a_half_and_one():
 def test_the_same_facts_give_the_same_decision():
     facts = full(queries_per_month=None)
     assert recommend(facts).to_json() == recommend(facts).to_json()
+
+
+def test_no_next_step_rests_on_a_fact_that_was_made_up():
+    facts = Facts(behaviour="facts", knowledge_update_per_year=4.0, needs_citations=False, queries_per_month=900_000.0)
+    assert "150 ms" not in (recommend(facts).next_step or "")
+
+
+def test_at_the_break_even_each_is_the_cheaper_in_half_of_the_draws():
+    facts = full(corpus_tokens=5e6)
+    even = recommend(facts).break_even_queries_per_month
+    assert even is not None
+    assert price(replace(facts, queries_per_month=float(even))).p_cheaper("fine_tune", "rag") == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_worse_measured_quality_leaves_no_break_even():
+    pilot = Pilot(metric="accuracy", scores={"rag": 0.95, "fine_tune": 0.7})
+    assert recommend(full(measured=pilot)).break_even_queries_per_month is None
 
 
 def test_burden_names_the_skills_the_team_has_to_build():

@@ -153,7 +153,7 @@ class Case:
 def between(value: float, points: tuple[tuple[float, float], ...]) -> float:
     """`value` read off a line through `points` on a logarithmic scale; flat outside.
 
-    >>> between(100.0, ((10.0, 0.0), (1000.0, 1.0)))
+    >>> round(between(100.0, ((10.0, 0.0), (1000.0, 1.0))), 6)
     0.5
     """
     if value <= points[0][0]:

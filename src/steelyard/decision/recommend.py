@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from steelyard.decision.burden import burden
 from steelyard.decision.case import Case
@@ -12,15 +12,16 @@ from steelyard.decision.criteria import hear
 from steelyard.decision.facts import FIELDS
 from steelyard.decision.flips import flips
 from steelyard.decision.money import price
-from steelyard.decision.ranges import WIDE
-from steelyard.decision.unknowns import completions, effects, missing, share_of, verdicts
-from steelyard.economics.break_even import break_even
+from steelyard.decision.unknowns import completions, effects, known, missing, share_of, verdicts
+from steelyard.decision.verdict import Judgement
 from steelyard.schema.decision import APPROACHES, ComponentDecision, Decision, Facts, FactSheet, Reason
-from steelyard.schema.economics import exact, range_of
 from steelyard.schema.items import Approach
 
 AGREEMENT = 0.75
 """So many of the plausible completions must share a verdict before gaps in the facts are ignored."""
+
+LOWEST_EXPONENT, HIGHEST_EXPONENT, HALVINGS = 1.0, 9.0, 16
+"""A break-even is looked for between ten and a billion queries a month, to about a fiftieth of a percent."""
 
 
 def decide(sheet: FactSheet) -> Decision:
@@ -38,7 +39,7 @@ def recommend(facts: Facts) -> ComponentDecision:
     verdict, share = share_of(judgements)
     agreeing = [one for one in judgements if one.verdict == verdict]
     confidence = share * statistics.fmean(one.confidence for one in agreeing)
-    step = agreeing[0].next_step
+    step = _shared_step(agreeing)
     if share < AGREEMENT:
         confidence = max(0.5, 1 - share * confidence)
         verdict, step = "not_enough_evidence", _question(facts)
@@ -59,6 +60,12 @@ def recommend(facts: Facts) -> ComponentDecision:
         burden=None if approach is None else burden(facts, approach),
         total_usd={name: case.money.mean_usd(name) for name in case.priced} if not missing(facts) else {},
     )
+
+
+def _shared_step(agreeing: Sequence[Judgement]) -> str | None:
+    """The next step that most of the plausible completions ask for: none may rest on a fact that only one of them made up."""
+    step, times = Counter(one.next_step for one in agreeing).most_common(1)[0]
+    return step if 2 * times > len(agreeing) else None
 
 
 def _said(reasons: tuple[Reason, ...], facts: Facts) -> tuple[Reason, ...]:
@@ -90,43 +97,23 @@ def _mean_cheapest(facts: Facts) -> Mapping[str, float]:
 
 
 def break_even_queries(facts: Facts) -> int | None:
-    """Queries a month from which fine-tuning costs no more than what it competes with; None when there is no such volume.
+    """Queries a month from which fine-tuning costs less than what it competes with in half of the draws.
 
-    It competes with retrieval where knowledge is looked up, else with prompting. Every range stands at its middle.
+    It competes with retrieval where knowledge is looked up, else with prompting; a pilot's errors are priced in. 0 when it is the
+    cheaper at any volume, None when there is no such volume up to a billion.
     """
-    case = Case(facts, price(facts))
-    rival = "rag" if case.needs_knowledge else "prompt"
-    return _break_even(
-        rival,
-        facts.knowledge_update_per_year or 0.0,
-        facts.corpus_tokens or 0.0,
-        facts.prompt_examples_tokens or 0.0,
-        facts.examples_count or 0.0,
-        10.0 if facts.behaviour == "classification" else 300.0,
-        facts.horizon_months or 24,
-    )
+    typical = completions(facts)[0]
+    rival: Approach = "rag" if Case(typical, price(typical)).needs_knowledge else "prompt"
 
+    def tuned_leads(exponent: float) -> bool:
+        return price(known(typical, "queries_per_month", 10.0**exponent)).p_cheaper("fine_tune", rival) >= 0.5
 
-@lru_cache(maxsize=512)
-def _break_even(
-    rival: str, updates: float, corpus: float, shown: float, labels: float, output: float, horizon: int
-) -> int | None:
-    middle = {name: float(exact(number)) for name, number in WIDE.inputs().items() if range_of(number) is not None}
-    price_in = middle["price.input"]
-    values = {
-        "fact.horizon_months": horizon,
-        "fact.updates_per_year": updates,
-        "fact.corpus_tokens": corpus,
-        "fact.prompt_tokens": shown + (corpus if rival == "prompt" else 0.0),
-        "fact.output_tokens": output,
-        "derived.output_price": 4.5 * price_in,
-        "derived.cached_price": 0.07 * price_in,
-        "derived.cache_hit_rate": 0.5,
-        "derived.tuned_price": 0.55 * price_in,
-        "derived.tuned_output_price": 0.55 * 4.5 * price_in,
-        "derived.labels_missing": max(0.0, 2000.0 - labels),
-        "derived.hybrid_setup_hours": 0.0,
-        "derived.hybrid_operations_hours": 0.0,
-    }
-    found = break_even(WIDE.replace(**values), rival, "fine_tune").queries_per_month
-    return None if found is None else round(found)
+    low, high = LOWEST_EXPONENT, HIGHEST_EXPONENT
+    if tuned_leads(low):
+        return 0
+    if not tuned_leads(high):
+        return None
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if tuned_leads(middle) else (middle, high)
+    return int(round(10.0**high, 0))

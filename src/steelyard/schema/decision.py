@@ -182,7 +182,8 @@ class ComponentDecision:
     `recommendation` is an approach or a verdict; `candidate` names the candidate to release when candidates were measured,
     also under `either` (the simplest of the indifferent). `confidence` is the probability that the recommendation is right
     given what is known; under `not_enough_evidence` and `either` that no single approach could be called better.
-    `reasons` stand strongest first. `break_even_queries_per_month` compares RAG with fine-tuning; None when there is none.
+    `reasons` stand strongest first. `break_even_queries_per_month` is from where on fine-tuning costs less than what
+    it competes with (retrieval where knowledge is looked up, else prompting) in half of the draws; None when there is none.
     `next_step` is the cheapest step that would settle an open decision.
     """
 
