@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from steelyard.config import Settings
 from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.interface import Progress
+from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits
 from steelyard.corpus.passages import SplitSettings
 from steelyard.corpus.sources import SourceRule
+from steelyard.models.interface import Encoder
 from steelyard.schema.corpus import IngestReport
 from steelyard.schema.progress import Report
-
-if TYPE_CHECKING:
-    from steelyard.workspace.toolbox import Toolbox
+from steelyard.stores.interface import Store
 
 STAGES = {"read": "read documents", "parse": "parse documents", "embed": "embed passages"}
 
 
-def ingest_sources(toolbox: Toolbox, report: Report) -> IngestReport:
+def ingest_sources(
+    folder: Path, workspace: Settings, library: Library, store: Store, encoder: Encoder, report: Report
+) -> IngestReport:
     """The next generation of a workspace's corpus; see `corpus.ingest.ingest`."""
-    corpus = toolbox.settings.corpus
+    corpus = workspace.corpus
     settings = IngestSettings(
         splitting=SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars),
         limits=Limits(file_bytes=int(corpus.max_file_mb * 2**20), seconds=corpus.parse_seconds),
     )
-    rules = [SourceRule(path=one.path, allow=one.allow, deny=one.deny) for one in toolbox.settings.sources]
+    rules = [SourceRule(path=one.path, allow=one.allow, deny=one.deny) for one in workspace.sources]
 
     def told(progress: Progress) -> None:
         report(STAGES.get(progress.stage, progress.stage), progress.done, progress.total)
 
-    done = ingest(
-        rules, toolbox.library, toolbox.store, toolbox.encoder, root=toolbox.folder, settings=settings, progress=told
-    )
+    done = ingest(rules, library, store, encoder, root=folder, settings=settings, progress=told)
     if done.added or done.updated or done.deleted:
-        toolbox.store.optimize()
+        store.optimize()
     return done

@@ -20,6 +20,7 @@ from steelyard.schema.progress import Report
 from steelyard.schema.scope import EVERYONE, Access, Scope
 from steelyard.stores import STORES
 from steelyard.stores.interface import Staged, Store
+from steelyard.workspace.ingesting import ingest_sources
 from steelyard.workspace.paths import State
 
 YEAR_DAYS = 365.25
@@ -110,8 +111,6 @@ class Toolbox:
         Raises:
             UserError: no sources are configured, or another ingest is running.
         """
-        from steelyard.workspace.ingesting import ingest_sources
-
         if not self.has_documents:
             raise UserError(
                 "there are no sources.",
@@ -119,7 +118,7 @@ class Toolbox:
                 remedy='Add [[sources]] with path = "docs" and allow = ["everyone"].',
                 code="workspace.no_sources",
             )
-        return ingest_sources(self, report)
+        return ingest_sources(self.folder, self.settings, self.library, self.store, self.encoder, report)
 
     def stored_text(self, document: str, version: str) -> str | None:
         """The text of a stored version, None when there is none."""
