@@ -30,11 +30,11 @@ SHOWN_FINDINGS = 40
 
 def show_weighed(out: Console, weighed: WeighReport, folder: Path) -> None:
     """The recommendation per component, every candidate under it, whole systems, and the files."""
-    from steelyard.decision import wording
+    from steelyard.decision import sentences, wording
 
     out.print()
-    out.print(f"[bold]{wording.headline(weighed)}[/bold]")
-    out.print(f"[dim]{wording.summary(weighed)}[/dim]")
+    out.print(f"[bold]{sentences.headline(weighed)}[/bold]")
+    out.print(f"[dim]{sentences.summary(weighed)}[/dim]")
     for component in weighed.components:
         out.print()
         out.print(_component_table(component, int(weighed.inputs["horizon_months"])))
@@ -45,7 +45,7 @@ def show_weighed(out: Console, weighed: WeighReport, folder: Path) -> None:
     if weighed.systems:
         out.print()
         out.print(_systems_table(weighed))
-        out.print(f"  {wording.system_sentence(weighed)}", markup=False)
+        out.print(f"  {sentences.system_sentence(weighed)}", markup=False)
     if weighed.skipped:
         out.print()
         out.print(f"[dim]taken from earlier runs, nothing they depend on changed: {len(weighed.skipped)}[/dim]")
@@ -177,7 +177,7 @@ def show_bench(out: Console, result: Mapping[str, Any]) -> None:
 
 
 def _component_table(component: ComponentResult, months: int) -> Table:
-    from steelyard.decision import wording
+    from steelyard.decision import sentences, wording
 
     decision = component.decision
     colour = COLOURS[decision.recommendation]
@@ -220,7 +220,7 @@ def _component_table(component: ComponentResult, months: int) -> Table:
 
 
 def _systems_table(weighed: WeighReport) -> Table:
-    from steelyard.decision import wording
+    from steelyard.decision import sentences, wording
 
     table = _table(
         "system", "parts", ("handled right", True), ("p95", True), ("leaks", True), title="[bold]whole systems[/bold]"
