@@ -48,13 +48,14 @@ def init(
     questions: Annotated[Path | None, typer.Option(help="Questions with answers: JSON Lines.", metavar="F")] = None,
     replies: Annotated[Path | None, typer.Option(help="Approved replies: JSON Lines.", metavar="F")] = None,
     allow: Annotated[str, typer.Option(help="The group that may see the documents.", metavar="GROUP")] = "everyone",
+    facts: Annotated[Path | None, typer.Option(help="Start from a facts file of `decide`.", metavar="F")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a workspace around files you already have; the files stay where they are."""
     from steelyard.workspace import Workspace
 
     made = Workspace.create(
-        folder, docs=docs or [], examples=examples, questions=questions, replies=replies, allow=allow
+        folder, docs=docs or [], examples=examples, questions=questions, replies=replies, allow=allow, facts=facts
     )
     if as_json:
         write_json({"workspace": str(made.folder), "files": ["steelyard.toml"]})

@@ -48,15 +48,19 @@ class Workspace:
         questions: Path | None = None,
         replies: Path | None = None,
         allow: str = "everyone",
+        facts: Path | None = None,
     ) -> Workspace:
-        """Write a steelyard.toml around existing files and open it.
+        """Write a steelyard.toml around existing files, or from a facts file of `decide`, and open it.
 
         Raises:
             UserError: a named file does not exist, or the folder already has a steelyard.toml.
+            FactsError: the facts file is wrong.
         """
         from steelyard.workspace.creating import write_settings
 
-        write_settings(folder, docs=docs, examples=examples, questions=questions, replies=replies, allow=allow)
+        write_settings(
+            folder, docs=docs, examples=examples, questions=questions, replies=replies, allow=allow, facts=facts
+        )
         return cls(folder)
 
     @classmethod
