@@ -28,6 +28,7 @@ class CaseResult:
     case: str
     text: str
     output: str
+    expected: str
     scores: Mapping[str, float]
     right: float
     seconds: float
@@ -79,6 +80,7 @@ def _one(system: System, case: Item, access_of: Callable[[str, str], Access | No
         case=case.id,
         text=case.text,
         output=output.text,
+        expected=case.answers[0] if case.answerable and case.answers else "",
         scores=scores,
         right=float(bool(scores) and all(value == 1.0 for value in scores.values())),
         seconds=output.seconds,
@@ -135,7 +137,10 @@ def system_result(
         usd_per_query=sum(one.usd_per_query or 0.0 for one in chosen),
         usd_total=sum(one.usd_total or 0.0 for one in chosen),
         leaks=sum(result.leaks for result in results),
-        samples=tuple({"text": one.text, "output": one.output, "right": bool(one.right)} for one in shown),
+        samples=tuple(
+            {"text": one.text, "output": one.output, "expected": one.expected, "right": bool(one.right)}
+            for one in shown
+        ),
     )
 
 
