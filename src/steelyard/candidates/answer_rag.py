@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from steelyard.metrics.answers import contains_answer
 
 from steelyard.candidates.interface import Search, Tools
-from steelyard.components.declining import Decliner, evidence_features
-from steelyard.components.quotes import Quote, widened
+from steelyard.components.declining import EVIDENCE, Decliner, evidence_features
+from steelyard.components.fusion import NEUTRAL_WEIGHT, tune_dense_weight
+from steelyard.components.quotes import Quote
 from steelyard.components.reader import UNTUNED, Matrix, Reader, Reading
 from steelyard.components.tuning import fit_weights
+from steelyard.metrics.answers import contains_answer
 from steelyard.models.artefact import load_artefact, save_artefact
 from steelyard.models.metering import metered
 from steelyard.schema.corpus import Hit
-from steelyard.schema.errors import NotFittedError, UserError
+from steelyard.schema.errors import ModelError, NotFittedError, UserError
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request, Usage
 from steelyard.schema.scope import Scope
@@ -25,10 +27,42 @@ from steelyard.schema.scope import Scope
 Mode = Literal["bm25", "dense", "hybrid"]
 
 READ_PASSAGES = 6
-"""Passages handed to the reader."""
+"""Passages handed to the reader: the answer stands among six nearly as often as among ten, and reading costs time."""
 
-DENSE_WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-"""Fusion weights tried on train and validation questions; the ends are the two parts alone."""
+FUSION_POOL = 100
+"""Hits from which the fusion weight is chosen; see `tune_dense_weight`."""
+
+FOLDS = 4
+"""Parts of the train questions: each is read with weights tuned on the others, to learn how often a tuned reader is wrong."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question with its hits and what the reader made of them."""
+
+    item: Item
+    hits: list[Hit]
+    quotes: list[Quote]
+    features: Matrix
+
+    @property
+    def right(self) -> list[bool]:
+        """Which quotes answer the question, and from the right document where it names one."""
+        return [
+            self.item.answerable
+            and self.item.source in (None, quote.hit.passage.document)
+            and contains_answer(quote.text, self.item.answers) > 0
+            for quote in self.quotes
+        ]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What fitting learned; together with the tools it answers."""
+
+    dense_weight: float
+    reader: Reader
+    decliner: Decliner
 
 
 class RagAnswer:
@@ -43,70 +77,95 @@ class RagAnswer:
         self._tools = tools
         self._mode = mode
         self._tuned = tuned
-        self._weights: Matrix = UNTUNED
-        self._dense_weight = {"bm25": 0.0, "dense": 1.0, "hybrid": 0.5}[mode]
-        self._decliner: Decliner | None = None
-        self._reader: Reader | None = None
+        self._fitted: _Fitted | None = None
 
     def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
-        """See `Candidate.fit`. Reader weights are learned on train rows, the fusion weight and the threshold on validation."""
-        known = [item for item in (*train, *validation) if item.answerable]
-        if self._mode == "hybrid" and known:
-            self._dense_weight = self._choose_dense_weight(known)
+        """See `Candidate.fit`.
+
+        Reader weights are learned on train rows. The fusion weight and the probability of being right are learned on both; the
+        threshold is chosen on validation rows. Unanswerable rows teach when to decline, and nothing else.
+
+        Raises:
+            UserError: there are no documents.
+        """
+        dense_weight = self._choose_dense_weight([item for item in (*train, *validation) if item.answerable])
+        untuned = Reader(self._tools.encoder)
+        asked = [self._ask(untuned, item, dense_weight, done, len(train)) for done, item in enumerate(train, start=1)]
+        reader = untuned.reweighted(_weights(asked)) if self._tuned else untuned
+        readings = [(one, reader) for one in asked]
         if self._tuned:
-            self._weights = self._learn_weights([item for item in train if item.answerable])
-        self._reader = Reader(self._tools.encoder, self._weights)
-        # The decliner learns where the reader goes wrong, so it needs questions the reader was not tuned on where there are any.
-        rows = list(validation) if self._tuned else [*train, *validation]
-        self._decliner = self._fit_decliner(rows, validation)
+            readings = [(one, fold) for fold, part in _folds(untuned, asked) for one in part]
+        held = [(self._ask(reader, item, dense_weight), reader) for item in validation]
+        self._fitted = _Fitted(dense_weight, reader, _fit_decliner(readings, held))
         return self
 
     def predict(self, request: Request, scope: Scope) -> Output:
-        """See `Candidate.predict`."""
-        if self._decliner is None or self._reader is None:
-            raise NotFittedError(
-                f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
-            )
+        """See `Candidate.predict`.
+
+        Raises:
+            NotFittedError: neither fitted nor loaded.
+            UserError: there are no documents.
+        """
+        fitted = self._require()
         with metered() as meter:
-            hits = self._hits(request.text, scope)
-            reading = self._reader.read(request.text, hits) if hits else None
-            if reading is None:
-                return self._finish((), None, 0.0, meter.usage)
-            confidence = self._decliner.confidence(evidence_features(request.text, hits, reading))
-        return self._finish(hits, reading, confidence, meter.usage)
+            hits = self._hits(request.text, scope, fitted.dense_weight)
+            reading = fitted.reader.read(request.text, hits)
+            confidence = 0.0
+            if reading is not None:
+                confidence = fitted.decliner.confidence(evidence_features(request.text, hits, reading))
+        return self._output(fitted, hits, reading, confidence, meter.usage)
 
     def save(self, folder: Path) -> None:
-        """See `Candidate.save`."""
-        if self._decliner is None:
-            raise NotFittedError(
-                f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
-            )
-        arrays = {"weights": self._weights, "decline": self._decliner.coefficients}
-        meta = {"name": self.name, "dense_weight": self._dense_weight, "threshold": self._decliner.threshold}
+        """See `Candidate.save`.
+
+        Raises:
+            NotFittedError: neither fitted nor loaded.
+        """
+        fitted = self._require()
+        arrays = {"weights": fitted.reader.weights, "decline": fitted.decliner.coefficients}
+        meta = {"name": self.name, "dense_weight": fitted.dense_weight, "threshold": fitted.decliner.threshold}
         save_artefact(folder, arrays, meta)
 
     def load(self, folder: Path) -> Self:
-        """See `Candidate.load`."""
+        """See `Candidate.load`.
+
+        Raises:
+            ModelError: the files are damaged, or were written for another candidate or by a version that reads differently.
+        """
         arrays, meta = load_artefact(folder)
-        self._weights = arrays["weights"]
-        self._dense_weight = float(meta["dense_weight"])
-        self._decliner = Decliner(arrays["decline"], float(meta["threshold"]))
-        self._reader = Reader(self._tools.encoder, self._weights)
+        weights, decline = arrays["weights"], arrays["decline"]
+        if meta["name"] != self.name or weights.shape != UNTUNED.shape or decline.shape != (3, len(EVIDENCE) + 1):
+            raise ModelError(
+                f"the saved model is no '{self.name}' of this version.",
+                where=str(folder),
+                remedy="Train it again.",
+                code="candidate.other_model",
+            )
+        decliner = Decliner(decline, float(meta["threshold"]))
+        self._fitted = _Fitted(float(meta["dense_weight"]), Reader(self._tools.encoder, weights), decliner)
         return self
 
-    def _finish(self, hits: Sequence[Hit], reading: Reading | None, confidence: float, usage: Usage) -> Output:
-        assert self._decliner is not None
-        trace = [("dense_weight", f"{self._dense_weight:.2f}"), ("threshold", f"{self._decliner.threshold:.3f}")]
-        if reading is None or confidence < self._decliner.threshold:
-            return Output(abstained=True, probability=confidence, hits=tuple(hits), usage=usage, trace=tuple(trace))
-        quote = _complete(reading)
+    def _require(self) -> _Fitted:
+        if self._fitted is None:
+            raise NotFittedError(
+                f"'{self.name}' is not fitted.", remedy="Call fit or load first.", code="candidate.not_fitted"
+            )
+        return self._fitted
+
+    def _output(
+        self, fitted: _Fitted, hits: Sequence[Hit], reading: Reading | None, confidence: float, usage: Usage
+    ) -> Output:
+        threshold = fitted.decliner.threshold
+        trace = (("dense_weight", f"{fitted.dense_weight:.2f}"), ("threshold", f"{threshold:.3f}"))
+        if reading is None or confidence < threshold:
+            return Output(abstained=True, probability=confidence, hits=tuple(hits), usage=usage, trace=trace)
         return Output(
-            text=quote.text,
+            text=reading.best.text,
             probability=confidence,
-            citations=(quote.citation(),),
+            citations=(reading.best.citation(),),
             hits=tuple(hits),
             usage=usage,
-            trace=tuple(trace),
+            trace=trace,
         )
 
     def _search(self) -> Search:
@@ -119,51 +178,30 @@ class RagAnswer:
             )
         return self._tools.search
 
-    def _hits(self, text: str, scope: Scope, dense_weight: float | None = None) -> list[Hit]:
+    def _hits(self, text: str, scope: Scope, dense_weight: float) -> list[Hit]:
         search = self._search()
         if self._mode == "bm25":
             return search.lexical(text, scope, READ_PASSAGES)
         if self._mode == "dense":
             return search.dense(text, scope, READ_PASSAGES)
-        weight = self._dense_weight if dense_weight is None else dense_weight
-        return search.fused(text, scope, READ_PASSAGES, weight)
+        return search.fused(text, scope, READ_PASSAGES, dense_weight)
+
+    def _ask(self, reader: Reader, item: Item, dense_weight: float, done: int = 0, total: int = 0) -> _Asked:
+        hits = self._hits(item.text, Scope(groups=item.groups), dense_weight)
+        asked = _Asked(item, hits, *reader.describe(item.text, hits))
+        if total:
+            self._tools.progress(done, total)
+        return asked
 
     def _choose_dense_weight(self, items: Sequence[Item]) -> float:
-        def found(weight: float) -> float:
-            return sum(
-                _reciprocal_rank(item, self._hits(item.text, Scope(groups=item.groups), weight)) for item in items
-            )
-
-        # max() keeps the first of equals; the middle first, because with few questions equal weights are the safer choice.
-        ordered = sorted(DENSE_WEIGHTS, key=lambda weight: abs(weight - 0.5))
-        return max(ordered, key=found)
-
-    def _learn_weights(self, items: Sequence[Item]) -> Matrix:
-        reader = Reader(self._tools.encoder, UNTUNED)
-        groups, labels = [], []
-        for item in items:
-            quotes, features = reader.describe(item.text, self._hits(item.text, Scope(groups=item.groups)))
-            right = np.array([_is_right(item, quote) for quote in quotes], dtype=bool)
-            # A question whose answer was not retrieved, or stands everywhere, teaches nothing about choosing.
-            if right.any() and not right.all():
-                groups.append(features)
-                labels.append(right)
-        return fit_weights(groups, labels, prior=UNTUNED)
-
-    def _fit_decliner(self, rows: Sequence[Item], validation: Sequence[Item]) -> Decliner:
-        assert self._reader is not None
-        features, right = [], []
-        held = {item.id for item in validation}
-        on_validation = []
-        for item in rows:
-            hits = self._hits(item.text, Scope(groups=item.groups))
-            reading = self._reader.read(item.text, hits) if hits else None
-            if reading is None:
-                continue
-            features.append(evidence_features(item.text, hits, reading))
-            right.append(item.answerable and contains_answer(_complete(reading).text, item.answers) > 0)
-            on_validation.append(item.id in held)
-        return Decliner.fit(np.array(features), np.array(right, dtype=bool), np.array(on_validation, dtype=bool))
+        if self._mode != "hybrid":
+            return 0.0 if self._mode == "bm25" else 1.0
+        pools = [
+            self._search().fused(item.text, Scope(groups=item.groups), FUSION_POOL, NEUTRAL_WEIGHT) for item in items
+        ]
+        return tune_dense_weight(
+            pools, [_gold(item, pool) for item, pool in zip(items, pools, strict=True)]
+        ).dense_weight
 
 
 class RagBm25(RagAnswer):
@@ -194,21 +232,34 @@ class RagTuned(RagAnswer):
         super().__init__(tools, name="rag-tuned", mode="hybrid", tuned=True)
 
 
-def _complete(reading: Reading) -> Quote:
-    # A lead-in ("The limits are:") is no answer without what follows it.
-    if reading.best.text.rstrip().endswith(":"):
-        return widened(reading.best, reading.following)
-    return reading.best
+def _gold(item: Item, pool: Sequence[Hit]) -> set[str]:
+    """The document that answers; where the question names none, those that contain an answer."""
+    if item.source is not None:
+        return {item.source}
+    return {hit.passage.document for hit in pool if contains_answer(hit.passage.text, item.answers) > 0}
 
 
-def _is_right(item: Item, quote: Quote) -> bool:
-    if item.source is not None and quote.hit.passage.document != item.source:
-        return False
-    return contains_answer(quote.text, item.answers) > 0
+def _weights(asked: Sequence[_Asked]) -> Matrix:
+    return fit_weights(
+        [one.features for one in asked], [np.array(one.right, dtype=np.bool_) for one in asked], prior=UNTUNED
+    )
 
 
-def _reciprocal_rank(item: Item, hits: Sequence[Hit]) -> float:
-    for rank, hit in enumerate(hits, start=1):
-        if contains_answer(hit.passage.text, item.answers) > 0 and item.source in (None, hit.passage.document):
-            return 1.0 / rank
-    return 0.0
+def _folds(untuned: Reader, asked: Sequence[_Asked]) -> list[tuple[Reader, list[_Asked]]]:
+    """Every part of the questions with a reader that was tuned on the other parts."""
+    parts = [list(asked[first::FOLDS]) for first in range(FOLDS)]
+    return [
+        (untuned.reweighted(_weights([one for other in parts if other is not part for one in other])), part)
+        for part in parts
+    ]
+
+
+def _fit_decliner(train: Sequence[tuple[_Asked, Reader]], validation: Sequence[tuple[_Asked, Reader]]) -> Decliner:
+    rows, right, held = [], [], []
+    for place, (one, reader) in enumerate((*train, *validation)):
+        reading = reader.choose(one.quotes, one.features)
+        if reading is not None:
+            rows.append(evidence_features(one.item.text, one.hits, reading))
+            right.append(one.item.answerable and contains_answer(reading.best.text, one.item.answers) > 0)
+            held.append(place >= len(train))
+    return Decliner.fit(np.array(rows), np.array(right, dtype=np.bool_), np.array(held, dtype=np.bool_))

@@ -8,45 +8,54 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.components.reader import Reading, stems
+from steelyard.components.fusion import DENSE
+from steelyard.components.reader import FEATURES, Reading
 from steelyard.schema.corpus import Hit
+from steelyard.stores.analysis import terms
 
 Matrix = NDArray[np.float64]
 
+EVIDENCE = ("score", "margin", *FEATURES, "dense", "found", "lead")
+"""What tells a sound choice from a guess: the reader's score, its lead over the runner-up, the FEATURES of the choice; the highest
+cosine of any hit, the share of the question's terms in the first hits, and how far the best hit is ahead of the third."""
+
+FIRST_HITS = 3
 FEWEST_ROWS = 20
 """Below this no threshold is learned: every question is answered."""
 
+MOST_LOST = 0.1
+"""Share of the right answers that declining may cost at most: a team takes a system that hands over too much for a broken one."""
+
+REGULARISATION = (
+    0.3  # scikit-learn's C on standardised features: validation sets of 50 questions must not overfit 20 of them
+)
+_MOST_MARGIN = 2.0
+
 
 def evidence_features(question: str, hits: Sequence[Hit], reading: Reading) -> Matrix:
-    """What tells a sound choice from a guess; float64, (7,).
-
-    The reader's score and margin, the best quote's similarity and coverage, the best dense similarity of any hit, the share
-    of the question's stems found in the first hits, and agreement: whether the best quote stands in the best hit.
-    """
-    asked = set(stems(question))
-    best_hits = hits[:3]
-    seen: set[str] = set()
-    for hit in best_hits:
-        seen |= set(stems(hit.passage.search_text))
-    dense = max((value for hit in hits for name, value in hit.parts if name == "dense"), default=reading.features[0])
-    found = len(asked & seen) / len(asked) if asked else 0.0
+    """EVIDENCE of one reading; float64, (features,). `hits` are those it was read from, best first."""
+    asked = frozenset(terms(question))
+    seen = frozenset(term for hit in hits[:FIRST_HITS] for term in terms(hit.passage.search_text))
+    similar = [value for hit in hits for name, value in hit.parts if name == DENSE]
+    best, third = hits[0].score, hits[min(FIRST_HITS, len(hits)) - 1].score
     return np.array(
         [
             reading.score,
-            min(reading.margin, 2.0),
-            reading.features[0],
-            reading.features[2],
-            dense,
-            found,
-            float(reading.best.hit_rank == 0),
-        ]
+            min(reading.margin, _MOST_MARGIN),
+            *reading.features,
+            # BM25 alone knows no cosine of a passage; the quote's stands in for it.
+            max(similar, default=float(reading.features[0])),
+            len(asked & seen) / len(asked) if asked else 0.0,
+            (best - third) / best if best > 0 else 0.0,
+        ],
+        dtype=np.float64,
     )
 
 
 class Decliner:
     """A calibrated probability that the quote is right, and the threshold below which the question is declined.
 
-    `coefficients` is float64, (3, features + 1): means and scales of the features (last entry unused), then weights and
+    `coefficients` is float64, (3, features + 1): means, scales and weights of the features; the last column is 0, 1 and the
     intercept.
     """
 
@@ -56,37 +65,57 @@ class Decliner:
 
     @classmethod
     def fit(cls, features: Matrix, right: NDArray[np.bool_], on_validation: NDArray[np.bool_]) -> Self:
-        """Learn from questions whose quote was right or not; the threshold comes from the validation rows.
+        """Learn from questions whose quote was right or not: `features` (rows, features), the others (rows,).
 
-        It maximises the share of questions handled well: right quotes given plus wrong ones declined. With fewer than
-        FEWEST_ROWS rows, or when all rows are alike, nothing is ever declined.
+        Logistic regression on all rows gives the probability; the threshold comes from the validation rows (all, where there are
+        none). It is the one under which most questions are handled well, that is a right quote given or a wrong one declined,
+        among those that lose at most MOST_LOST of the right answers. With fewer than FEWEST_ROWS rows, or when all are alike,
+        nothing is ever declined.
         """
-        width = features.shape[1] if features.ndim == 2 else 7
         if len(features) < FEWEST_ROWS or right.all() or not right.any():
-            return cls(np.vstack([np.zeros((1, width + 1)), np.ones((1, width + 1)), np.zeros((1, width + 1))]), 0.0)
+            return cls._never(right)
         from sklearn.linear_model import LogisticRegression
 
-        mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
-        model = LogisticRegression(C=0.3).fit((features - mean) / scale, right)
+        mean, scale = features.mean(axis=0), features.std(axis=0)
+        scale[scale < 1e-9] = 1.0
+        model = LogisticRegression(C=REGULARISATION, max_iter=1000).fit((features - mean) / scale, right)
         weights = np.append(model.coef_[0], model.intercept_[0])
         fitted = cls(np.vstack([np.append(mean, 0.0), np.append(scale, 1.0), weights]), 0.0)
         chosen = on_validation if on_validation.any() else np.ones(len(right), dtype=bool)
         scores = np.array([fitted.confidence(row) for row in features[chosen]])
-        fitted.threshold = _best_threshold(scores, right[chosen])
+        fitted.threshold = best_threshold(scores, right[chosen])
         return fitted
+
+    @classmethod
+    def _never(cls, right: NDArray[np.bool_]) -> Self:
+        # (right + 1) / (rows + 2): Laplace's rule of succession, a probability that is never 0 or 1.
+        share = (int(right.sum()) + 1) / (len(right) + 2)
+        width = len(EVIDENCE)
+        rows = np.vstack([np.zeros(width + 1), np.ones(width + 1), np.zeros(width + 1)])
+        rows[2, -1] = np.log(share / (1 - share))
+        return cls(rows, 0.0)
 
     def confidence(self, features: Matrix) -> float:
         """The probability that the quote is right, 0 to 1."""
         mean, scale, weights = self.coefficients
         logit = float(((features - mean[:-1]) / scale[:-1]) @ weights[:-1] + weights[-1])
-        return 1.0 / (1.0 + float(np.exp(-logit)))
+        return 1.0 / (1.0 + float(np.exp(-np.clip(logit, -50.0, 50.0))))
 
 
-def _best_threshold(scores: Matrix, right: NDArray[np.bool_]) -> float:
-    """The middle of the widest stretch of thresholds under which most questions are handled well."""
+def best_threshold(scores: Matrix, right: NDArray[np.bool_], most_lost: float = MOST_LOST) -> float:
+    """The threshold under which most questions are handled well, losing at most a share `most_lost` of the right answers.
+
+    The middle of the widest stretch among equals, for the next questions' scores will differ a little.
+
+    >>> best_threshold(np.array([0.1, 0.2, 0.7, 0.9]), np.array([False, False, True, True]))
+    0.45
+    """
     edges = np.concatenate([[0.0], np.sort(scores), [1.0]])
     middles = (edges[1:] + edges[:-1]) / 2
-    well = np.array([np.sum(right & (scores >= t)) + np.sum(~right & (scores < t)) for t in middles])
-    best = np.flatnonzero(well == well.max())
+    given = scores[None, :] >= middles[:, None]
+    kept = (given & right).sum(axis=1)
+    well = kept + (~given & ~right).sum(axis=1)
+    allowed = kept >= (1.0 - most_lost) * right.sum()
+    best = np.flatnonzero(allowed & (well == well[allowed].max()))
     widths = edges[best + 1] - edges[best]
     return float(middles[best[int(np.argmax(widths))]])

@@ -1,20 +1,49 @@
-"""Spans of a passage that can stand alone as a quoted answer: sentences, list items, table rows, code lines."""
+"""Spans of a passage that can stand alone as a quoted answer: sentences, list items, table rows, settings, code."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from steelyard.corpus.passages import ABBREVIATION, STOP
 from steelyard.schema.corpus import Citation, Hit, Passage
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9*`$£€])")
-_ROW_START = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|\||#{1,6}\s)")
-_RULE = re.compile(r"[\s|:+=\-_~^`*]*")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|no|dr|mr|mrs|ms|st|fig|cf)|\b[A-Z])\.$", re.IGNORECASE)
 
 LONGEST_QUOTE = 420
 """Characters of a quote; longer answers are for reading in the page itself."""
+
+SHORTEST_SENTENCE = 15
+"""A shorter one ("Yes.", "No.") is quoted with the sentence after it: alone it says nothing that can be checked."""
+
+WHOLE_BLOCK = 200
+"""A list item or a piece of code up to this many characters is one quote; a longer one is cut into sentences or lines."""
+
+LONGEST_LABEL = 80
+"""A line of its own up to this many characters that ends without a stop names what comes after it: a heading, a term."""
+
+Kind = Literal["sentence", "item", "row", "line", "label"]
+"""`line`: of front matter or code. `label`: headings, terms, questions, table headers; they introduce answers."""
+
+_ITEM = re.compile(r"\s*(?:[-*+•–◦▪‣]|\(?\d{1,3}[.)]|#\.|\(?[a-zA-Z][.)])\s+\S")
+_SETTING = re.compile(r"\s*[\w][\w .\-]{0,40}:\s+\S")
+_COLUMNS = re.compile(r"\S(?: {2,}|\t+)\S")
+_GAP = re.compile(r" {2,}|\t+")
+_RULE = re.compile(r"[\s|:+=\-_~^`*#.<>{}()\[\]]*")
+_CODE = re.compile(r"[{};=<>$]|^\s*(?:[$#>]|curl\b|pip\b|[a-z_]+\()|::|\(\)", re.MULTILINE)
+_ENDED = re.compile(r"[.!?…。！？｡;,][\"'”’»)\]」』）]*$")
+
+Line = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Characters [start:end) of a passage's text. `lead` is what introduces them: a term, a question, a table's header."""
+
+    start: int
+    end: int
+    kind: Kind
+    lead: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +52,12 @@ class Quote:
 
     hit: Hit
     hit_rank: int
-    start: int
-    end: int
+    span: Span
 
     @property
     def text(self) -> str:
         """The quoted characters."""
-        return self.hit.passage.text[self.start : self.end]
+        return self.hit.passage.text[self.span.start : self.span.end]
 
     def citation(self) -> Citation:
         """The quote as a span of its stored document version."""
@@ -37,90 +65,194 @@ class Quote:
         return Citation(
             document=passage.document,
             version=passage.version,
-            start=passage.start + self.start,
-            end=passage.start + self.end,
+            start=passage.start + self.span.start,
+            end=passage.start + self.span.end,
             quote=self.text,
             heading=passage.heading,
             page=passage.page,
         )
 
 
-def quotes_of(hit: Hit, hit_rank: int) -> list[Quote]:
-    """The quotable spans of one hit, in text order; never empty spans, never bare rules or heading marks."""
-    return [
-        Quote(hit=hit, hit_rank=hit_rank, start=start, end=end)
-        for start, end in _spans(hit.passage.id, hit.passage.text)
-    ]
+def in_words(text: str, span: Span) -> str:
+    """The span as it would be read aloud, for matching by meaning: a table row with its column names before the cells.
+
+    >>> in_words("Studio | 34 USD", Span(start=0, end=15, kind="row", lead="Plan | Price"))
+    'Plan: Studio; Price: 34 USD'
+    """
+    quoted = text[span.start : span.end]
+    if span.kind != "row":
+        return f"{span.lead}\n{quoted}" if span.lead else quoted
+    names, cells = _cells(span.lead), _cells(quoted)
+    if len(names) != len(cells):
+        return f"{span.lead}\n{quoted}" if span.lead else quoted
+    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell)
 
 
-@lru_cache(maxsize=8192)
-def _spans(_passage_id: str, text: str) -> tuple[tuple[int, int], ...]:
-    spans: list[tuple[int, int]] = []
-    for start, end in _blocks(text):
-        spans += _sentences(text, start, end)
-    return tuple(span for span in spans if not _RULE.fullmatch(text[span[0] : span[1]]))
+def spans_of(text: str) -> tuple[Span, ...]:
+    """The quotable spans of a passage's text, in text order, none empty, none overlapping, none longer than LONGEST_QUOTE.
+
+    Every letter and digit of the text is in one. Rules and bare marks are in none.
+    """
+    found: list[Span] = []
+    term = ""
+    introduction = ""
+    for lines in _blocks(text):
+        lead = " ".join(part for part in (term, introduction) if part)
+        spans = [piece for span in _block(text, lines, lead) for piece in _fitted(text, span)]
+        spans = [span for span in spans if not _RULE.fullmatch(text[span.start : span.end])]
+        introduction = ""
+        if spans and spans[-1].kind == "label":
+            label = text[spans[-1].start : spans[-1].end]
+            # A colon announces the next block alone; a term or a question holds until the next one.
+            if label.endswith(":"):
+                introduction = label
+            else:
+                term = label
+        found += spans
+    return tuple(found)
 
 
-def _blocks(text: str) -> list[tuple[int, int]]:
-    """Paragraphs, and single lines where lines are list items, table rows or headings."""
-    blocks: list[tuple[int, int]] = []
-    at = 0
-    open_block: tuple[int, int] | None = None
-    for line in text.splitlines(keepends=True):
-        start, end = at, at + len(line)
-        at = end
-        stripped = line.strip()
-        starts_row = bool(_ROW_START.match(line)) or " | " in line or "\t" in line
-        if not stripped or starts_row:
-            if open_block:
-                blocks.append(open_block)
-            open_block = (start, end) if stripped else None
-        elif open_block:
-            open_block = (open_block[0], end)
-        else:
-            open_block = (start, end)
-        if stripped.startswith(("|", "#")) and open_block:
-            blocks.append(open_block)
-            open_block = None
-    if open_block:
-        blocks.append(open_block)
-    return blocks
+def completed(quote: Quote, spans: Sequence[Span]) -> Quote:
+    """A label is no answer without what it introduces: `quote` extended over the spans after it while they fit one quotation.
 
-
-def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    block = text[start:end]
-    spans = []
-    begun = 0
-    for match in _SENTENCE_END.finditer(block):
-        if _ABBREVIATION.search(block[begun : match.start()]):
+    `spans` are all spans of the passage. Other quotes come back as they are.
+    """
+    if quote.span.kind != "label":
+        return quote
+    end = quote.span.end
+    for span in spans:
+        if span.start < quote.span.end:
             continue
-        spans.append((begun, match.start()))
-        begun = match.end()
-    spans.append((begun, len(block)))
-    return [_trim(text, start + first, start + last) for first, last in spans if block[first:last].strip()]
+        if span.kind == "label" or span.end - quote.span.start > LONGEST_QUOTE:
+            break
+        end = span.end
+        if span.kind == "sentence":
+            break
+    return replace(quote, span=replace(quote.span, end=end))
 
 
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    end = min(end, start + LONGEST_QUOTE) if end - start > LONGEST_QUOTE * 2 else end
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end
-
-
-def widened(best: Quote, following: Quote | None) -> Quote:
-    """`best` joined with the quote right after it in the same passage, when both fit one quotation."""
-    if following is None or following.hit.passage.id != best.hit.passage.id or following.start < best.end:
-        return best
-    if following.end - best.start > LONGEST_QUOTE:
-        return best
-    return Quote(hit=best.hit, hit_rank=best.hit_rank, start=best.start, end=following.end)
-
-
-def contains_span(passage: Passage, citation: Citation) -> bool:
+def resolves(passage: Passage, citation: Citation) -> bool:
     """Whether a citation lies inside `passage` and says what stands there."""
     if (passage.document, passage.version) != (citation.document, citation.version):
         return False
     start, end = citation.start - passage.start, citation.end - passage.start
     return 0 <= start < end <= len(passage.text) and passage.text[start:end] == citation.quote
+
+
+def _blocks(text: str) -> Iterator[list[Line]]:
+    """Runs of lines between blank ones."""
+    run: list[Line] = []
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if line.strip():
+            run.append((at, at + len(line)))
+        elif run:
+            yield run
+            run = []
+        at += len(line)
+    if run:
+        yield run
+
+
+def _block(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
+    written = [text[start:end].rstrip("\n") for start, end in lines]
+    if _is_table(written):
+        yield from _rows(text, lines, lead)
+    elif any(_ITEM.match(line) for line in written):
+        yield from _items(text, lines, lead)
+    elif len(written) > 1 and all(_SETTING.match(line) for line in written):
+        for start, end in lines:
+            yield _span(text, start, end, "line", lead)
+    elif _is_code(written):
+        whole = lines[-1][1] - lines[0][0] <= WHOLE_BLOCK
+        for start, end in [(lines[0][0], lines[-1][1])] if whole else lines:
+            yield _span(text, start, end, "line", lead)
+    elif len(written) == 1 and _is_label(written[0]):
+        yield _span(text, *lines[0], "label")
+    else:
+        yield from _sentences(text, lines[0][0], lines[-1][1], "sentence", lead)
+
+
+def _is_table(lines: Sequence[str]) -> bool:
+    columns = sum(
+        " | " in line or line.lstrip().startswith("|") or bool(_COLUMNS.search(line.strip())) for line in lines
+    )
+    bars = sum(" | " in line for line in lines)
+    return bars == len(lines) or (len(lines) > 1 and columns * 3 >= len(lines) * 2)
+
+
+def _is_code(lines: Sequence[str]) -> bool:
+    marked = sum(bool(_CODE.search(line)) and not _ENDED.search(line.rstrip(";,")) for line in lines)
+    return marked * 3 >= len(lines) * 2
+
+
+def _is_label(line: str) -> bool:
+    line = line.strip()
+    return len(line) <= LONGEST_LABEL and (line.endswith("?") or not _ENDED.search(line))
+
+
+def _rows(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
+    """Table rows with the header as their lead. A first row with figures in it is data: the table was cut before it."""
+    first = text[lines[0][0] : lines[0][1]].strip()
+    headed = len(lines) > 1 and not any(letter.isdigit() for letter in first)
+    if headed:
+        yield _span(text, *lines[0], "label")
+    for start, end in lines[headed:]:
+        yield _span(text, start, end, "row", first if headed else lead)
+
+
+def _cells(row: str) -> list[str]:
+    cells = row.split("|") if "|" in row else _GAP.split(row.strip())
+    return [cell.strip() for cell in cells]
+
+
+def _items(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
+    """List items with the lines that continue them; what stands before the first item is prose that introduces the list."""
+    starts = [place for place, (start, end) in enumerate(lines) if _ITEM.match(text[start:end])]
+    if starts[0] > 0:
+        before = _span(text, lines[0][0], lines[starts[0] - 1][1], "label")
+        yield before
+        lead = text[before.start : before.end]
+    for first, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+        start, end = lines[first][0], lines[following - 1][1]
+        if end - start <= WHOLE_BLOCK:
+            yield _span(text, start, end, "item", lead)
+        else:
+            yield from _sentences(text, start, end, "item", lead)
+
+
+def _sentences(text: str, start: int, end: int, kind: Kind, lead: str) -> Iterator[Span]:
+    """Sentences; a question, or a last sentence with a colon, is a label, and a question leads what follows it."""
+    begun = start
+    cuts = [match for match in STOP.finditer(text, start, end) if match.end() < end]
+    for after in [*(match.end() for match in cuts), end]:
+        whole = text[begun:after].strip()
+        unfinished = ABBREVIATION.search(text, max(begun, after - 12), after) or len(whole) < SHORTEST_SENTENCE
+        if after < end and unfinished and not whole.endswith("?"):
+            continue
+        label = whole.endswith("?") or (whole.endswith(":") and after == end)
+        if whole:
+            yield _span(text, begun, after, "label" if label else kind, "" if label else lead)
+        if label:
+            lead = whole
+        begun = after
+
+
+def _span(text: str, start: int, end: int, kind: Kind, lead: str = "") -> Span:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return Span(start=start, end=end, kind=kind, lead=lead[-2 * LONGEST_LABEL :])
+
+
+def _fitted(text: str, span: Span) -> Iterator[Span]:
+    """The span, cut at clauses, else at spaces, into pieces no longer than a quote may be."""
+    start = span.start
+    while span.end - start > LONGEST_QUOTE:
+        half, limit = start + LONGEST_QUOTE // 2, start + LONGEST_QUOTE
+        ends = (text.rfind(mark, half, limit) for mark in ("; ", ": ", ", ", " ", "\n"))
+        cut = next((end + 1 for end in ends if end >= 0), limit)
+        yield _span(text, start, cut, span.kind, span.lead)
+        start = cut
+    yield _span(text, start, span.end, span.kind, span.lead)

@@ -1,4 +1,4 @@
-"""The extractive reader: chooses the span that answers, or declines."""
+"""The extractive reader: chooses the span that answers."""
 
 from __future__ import annotations
 
@@ -6,195 +6,241 @@ import math
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from threading import Lock
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.components.quotes import Quote, quotes_of
+from steelyard.components.answer_types import asked_types, holds
+from steelyard.components.quotes import Quote, Span, completed, in_words, spans_of
 from steelyard.models.interface import Encoder
-from steelyard.schema.corpus import Hit
+from steelyard.schema.corpus import Hit, Passage
+from steelyard.stores.analysis import terms
 
 Matrix = NDArray[np.float64]
 
 FEATURES = (
-    "similarity",  # cosine of question and quote under its heading
-    "coverage",  # idf-weighted share of the question's stems in the quote
-    "coverage_near",  # the same in the quote with its heading path and neighbours
+    "similarity",  # cosine of the question and the quote with what introduces it
+    "coverage",  # idf-weighted share of the question's terms in the quote
+    "introduced",  # the same in the quote or what introduces it: its term, table header, headings, title
+    "above",  # the same with the text between its introduction and it: what "it" and "the default" refer to
+    "near",  # the same in the quote with its introduction and its neighbours
+    "pairs",  # share of the question's neighbouring terms that are neighbours in the quote as well
     "passage",  # the passage's retrieval score, relative to the best hit
-    "first",  # 1 for quotes of the best hit
+    "rank",  # 1 / (1 + rank of the hit)
     "asked_type",  # the quote holds the kind of value that is asked for
-    "length",  # log characters: very short quotes seldom answer
-    "question_like",  # headings and questions in an FAQ repeat the question without answering it
+    "states",  # a term of the question with "is", "are", a colon after it: "The limit is 5"
+    "new_terms",  # log of terms that are not the question's: an echo of the question answers nothing
+    "length",  # log characters
+    "label",  # headings, questions and lead-ins repeat the question without answering it
+    "piece",  # rows, items and lines, against sentences
 )
 
-UNTUNED = np.array([2.2, 1.2, 0.9, 1.6, 0.25, 0.9, 0.25, -1.2])
-"""Weights of FEATURES without training; chosen once on the validation half of postgresql15_docs and xquad_en."""
+UNTUNED = np.array([4.9, 1.5, 1.0, 1.0, 1.0, 0.8, 2.0, 1.5, 1.0, 0.5, -0.3, 0.0, -1.5, 0.0])
+"""Weights of FEATURES before any tuning: `evaluation.bench_answer.derive_untuned` on the development halves of
+postgresql15_docs and xquad_en, rounded."""
 
-ENCODED_QUOTES = 24
-"""Quotes that reach the encoder: an encoder call is the cost of reading, and lower-ranked ones seldom win."""
+ENCODED_QUOTES = 16
+"""Quotes that reach the encoder: an encoder call is the cost of reading, and quotes far down by words seldom win."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’.\-_][^\W_]+)*")
-_NUMBER = re.compile(r"\d")
-_MONEY = re.compile(r"[$£€]|\b(?:usd|eur|gbp|dollars?|cents?|free)\b|%|per cent|percent", re.IGNORECASE)
-_TIME = re.compile(
-    r"\b(?:\d{1,2}[:.]\d\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|"
-    r"september|october|november|december|seconds?|minutes?|hours?|days?|weeks?|months?|years?|ms|s|min|immediately)\b",
-    re.IGNORECASE,
+KEPT_PASSAGES = 4_000
+KEPT_VECTORS = 40_000  # 384 dimensions in float32: 60 MB
+LONE_MARGIN = 1.0
+"""The margin of a quote without a runner-up."""
+
+_MOST_NEW_TERMS = 20
+_TYPICAL_LOG_LENGTH = 4.5  # 90 characters
+_STATED = re.compile(
+    r"([^\W_][\w.\-]*)\s*(?:\([^()]{1,40}\)\s*)?(?:\b(?:is|are|was|were|means|equals)\b|[:=])", re.IGNORECASE
 )
-_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]+")
-_STOP_WORDS = """
-a an the is are was were be been do does did of in on at to for from by with and or if it its this that these those as i me my
-we our you your what which who whom when where why how can could may might will would shall should have has had not no there here
-so than then just about into out up any some please hi hello
-"""
-_STOP = frozenset(_STOP_WORDS.split())
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The best quote with its score, the runner-up in the text after it, and the features of the choice."""
+    """The chosen quote with its score, how far the runner-up is behind, and the FEATURES of the choice."""
 
     best: Quote
-    following: Quote | None
     score: float
     margin: float
     features: Matrix
 
 
-class Reader:
-    """Scores quotable spans of the hits by a weighted sum of FEATURES.
+@dataclass(frozen=True, kw_only=True)
+class _Laid:
+    """A passage laid out for reading; one entry for each span. `introduced` and `above` hold the terms of the quote as well."""
 
-    `weights` float64, (features,). Vectors of quotes are kept for the latest `kept` texts.
+    spans: tuple[Span, ...]
+    words: tuple[str, ...]
+    terms: tuple[frozenset[str], ...]
+    pairs: tuple[frozenset[tuple[str, str]], ...]
+    stated: tuple[frozenset[str], ...]
+    introduced: tuple[frozenset[str], ...]
+    above: tuple[frozenset[str], ...]
+    near: tuple[frozenset[str], ...]
+
+
+class Reader:
+    """Scores the quotable spans of the hits by a weighted sum of FEATURES.
+
+    `weights` is float64, (features,). Layouts and vectors of the passages read last are kept in memory, so that a passage is
+    encoded once; what is kept never decides who sees a passage, for only hits are read. Safe for several threads.
     """
 
-    def __init__(self, encoder: Encoder, weights: Matrix = UNTUNED, kept: int = 20_000) -> None:
+    def __init__(self, encoder: Encoder, weights: Matrix = UNTUNED) -> None:
         self._encoder = encoder
         self.weights = np.asarray(weights, dtype=np.float64)
-        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._kept = kept
+        self._layouts = _Latest[_Laid](KEPT_PASSAGES)
+        self._vectors = _Latest[NDArray[np.float32]](KEPT_VECTORS)
+
+    def reweighted(self, weights: Matrix) -> Reader:
+        """A reader with other weights that shares what this one keeps."""
+        other = Reader(self._encoder, weights)
+        other._layouts, other._vectors = self._layouts, self._vectors
+        return other
 
     def read(self, question: str, hits: Sequence[Hit]) -> Reading | None:
-        """The best quote among the hits; None when the hits hold nothing quotable."""
-        quotes, features = self.describe(question, hits)
+        """The best quote among the hits, the first of equals; None when the hits hold nothing quotable."""
+        return self.choose(*self.describe(question, hits))
+
+    def choose(self, quotes: Sequence[Quote], features: Matrix) -> Reading | None:
+        """The best of quotes that `describe` gave, of this reader or one that shares with it; see `read`."""
         if not quotes:
             return None
         scores = features @ self.weights
         order = np.argsort(-scores, kind="stable")
         best = int(order[0])
-        following = next(
-            (q for q in quotes if q.hit.passage.id == quotes[best].hit.passage.id and q.start >= quotes[best].end), None
-        )
-        other = float(scores[order[1]]) if len(order) > 1 else float(scores[best]) - 1.0
+        margin = float(scores[best] - scores[order[1]]) if len(order) > 1 else LONE_MARGIN
         return Reading(
-            best=quotes[best],
-            following=following,
+            best=completed(quotes[best], self._layout(quotes[best].hit.passage).spans),
             score=float(scores[best]),
-            margin=float(scores[best]) - other,
+            margin=margin,
             features=features[best],
         )
 
     def describe(self, question: str, hits: Sequence[Hit]) -> tuple[list[Quote], Matrix]:
-        """The quotes worth reading and their features, float64, (quotes, features)."""
-        quotes = [quote for rank, hit in enumerate(hits) for quote in quotes_of(hit, rank)]
-        if not quotes:
-            return [], np.zeros((0, len(FEATURES)))
-        lexical = _lexical(question, quotes, hits)
+        """The quotes worth encoding, in text order hit by hit, and their features, float64, (quotes, features)."""
+        laid = [self._layout(hit.passage) for hit in hits]
+        lexical = _lexical(question, hits, laid)
+        if not len(lexical):
+            return [], lexical
         keep = np.sort(np.argsort(-(lexical @ self.weights), kind="stable")[:ENCODED_QUOTES])
-        quotes, features = [quotes[i] for i in keep], lexical[keep]
-        vectors = self._encode([question, *(_in_context(quote) for quote in quotes)])
+        places = [(rank, at) for rank, one in enumerate(laid) for at in range(len(one.spans))]
+        chosen = [places[row] for row in keep]
+        vectors = self._encode([question, *(laid[rank].words[at] for rank, at in chosen)])
+        features = lexical[keep]
         features[:, 0] = vectors[1:] @ vectors[0]
-        return quotes, features
+        return [Quote(hit=hits[rank], hit_rank=rank, span=laid[rank].spans[at]) for rank, at in chosen], features
+
+    def _layout(self, passage: Passage) -> _Laid:
+        # The title and the headings are in the key: a document may be renamed while its passages stay.
+        key = "\n".join((passage.id, passage.title, *passage.heading))
+        laid = self._layouts.get(key)
+        if laid is None:
+            laid = _lay_out(passage)
+            self._layouts.put(key, laid)
+        return laid
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        missing = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+        kept = {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}
+        missing = [text for text in dict.fromkeys(texts) if text not in kept]
         if missing:
             for text, vector in zip(missing, self._encoder.encode(missing), strict=True):
-                self._vectors[text] = vector
-        found = np.stack([self._vectors[text] for text in texts])
-        while len(self._vectors) > self._kept:
-            self._vectors.popitem(last=False)
-        return found
+                kept[text] = vector
+                self._vectors.put(text, vector)
+        return np.stack([kept[text] for text in texts])
 
 
-def stems(text: str) -> list[str]:
-    """Stemmed content words, in order."""
-    return [_stem(word.lower()) for word in _WORD.findall(text) if word.lower() not in _STOP]
+class _Latest(Generic[Value]):
+    """The values used last, by key; beyond `most` the one unused for longest goes. Safe for several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> Value | None:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key]
+
+    def put(self, key: str, value: Value) -> None:
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
 
 
-@lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))
+def _lay_out(passage: Passage) -> _Laid:
+    text, spans = passage.text, spans_of(passage.text)
+    path = " > ".join(dict.fromkeys(part for part in (passage.title, *passage.heading[-1:]) if part))
+    headed = frozenset(terms(" ".join((passage.title, *passage.heading))))
+    ordered = [terms(text[span.start : span.end]) for span in spans]
+    own = [frozenset(bag) for bag in ordered]
+    introduced = [headed | frozenset(terms(span.lead)) | bag for span, bag in zip(spans, own, strict=True)]
+    above: list[frozenset[str]] = []
+    for at, span in enumerate(spans):
+        # A label starts anew: what stands before it is about something else.
+        fresh = at == 0 or span.kind == "label"
+        above.append(introduced[at] if fresh else introduced[at] | above[at - 1])
+    near = [frozenset().union(introduced[at], *own[max(0, at - 1) : at + 2]) for at in range(len(spans))]
+    return _Laid(
+        spans=spans,
+        words=tuple(f"{path}\n{in_words(text, span)}" for span in spans),
+        terms=tuple(own),
+        pairs=tuple(frozenset(pairwise(bag)) for bag in ordered),
+        stated=tuple(_stated(in_words(text, replace(span, lead=span.lead * (span.kind == "row")))) for span in spans),
+        introduced=tuple(introduced),
+        above=tuple(above),
+        near=tuple(near),
+    )
 
 
-@lru_cache(maxsize=1)
-def _stemmer() -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer("english")
+def _stated(text: str) -> frozenset[str]:
+    return frozenset(term for match in _STATED.finditer(text) for term in terms(match.group(1)))
 
 
-def _in_context(quote: Quote) -> str:
-    path = " > ".join((quote.hit.passage.title, *quote.hit.passage.heading[-1:]))
-    return f"{path}\n{quote.text}"
+def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matrix:
+    """FEATURES of every span of the hits, in order, but for `similarity`, which is 0; float64, (spans, features)."""
+    asked = terms(question)
+    wanted, wanted_pairs = frozenset(asked), frozenset(pairwise(asked))
+    kinds = asked_types(question)
+    best = max((hit.score for hit in hits), default=0.0)
+    # idf over the quotes at hand: what every one of them is introduced by says nothing about which one answers.
+    frequency = Counter(term for one in laid for bag in one.introduced for term in wanted & bag)
+    total = sum(len(one.spans) for one in laid)
+    idf = {term: math.log(1.0 + total / (0.5 + frequency[term])) for term in wanted}
+    # Sorted, because the order of a set differs between processes, and with it the last bit of a sum.
+    norm = sum(idf[term] for term in sorted(wanted)) or 1.0
 
+    def share(bag: frozenset[str]) -> float:
+        return sum(idf[term] for term in sorted(wanted & bag)) / norm
 
-def _lexical(question: str, quotes: Sequence[Quote], hits: Sequence[Hit]) -> Matrix:
-    asked = set(stems(question))
-    words = [set(stems(quote.text)) for quote in quotes]
-    frequency = Counter(stem for bag in words for stem in bag & asked)
-    # idf over the quotes at hand: what every quote shares says nothing about which one answers.
-    idf = {stem: math.log(1.0 + len(quotes) / (0.5 + frequency.get(stem, 0))) for stem in asked}
-    total = sum(idf.values()) or 1.0
-    best_score = max((hit.score for hit in hits), default=0.0) or 1.0
-    wanted = asked_type(question)
-    rows = np.zeros((len(quotes), len(FEATURES)))
-    for i, quote in enumerate(quotes):
-        path = set(stems(" ".join((quote.hit.passage.title, *quote.hit.passage.heading))))
-        near = words[i] | path
-        for j in (i - 1, i + 1):
-            if 0 <= j < len(quotes) and quotes[j].hit is quote.hit:
-                near |= words[j]
-        text = quote.text
-        rows[i, 1] = sum(idf[stem] for stem in words[i] & asked) / total
-        rows[i, 2] = sum(idf[stem] for stem in near & asked) / total
-        rows[i, 3] = quote.hit.score / best_score
-        rows[i, 4] = float(quote.hit_rank == 0)
-        rows[i, 5] = _holds(wanted, text)
-        rows[i, 6] = min(math.log1p(len(text)), 5.5) - 4.0
-        rows[i, 7] = float(text.rstrip().endswith(("?", ":")) or text.lstrip().startswith("#"))
-    return rows
-
-
-def asked_type(question: str) -> str:
-    """The kind of value a question asks for: `money`, `number`, `time`, `name` or `text`.
-
-    >>> asked_type("How much is the Studio plan?")
-    'money'
-    """
-    text = question.lower()
-    if re.search(r"\bhow much|\bprice|\bcosts?\b|\bfees?\b|\bpay\b|\bcharged?\b|\brate\b|\bpercent", text):
-        return "money"
-    if re.search(r"\bhow (?:long|soon|fast|quick|often)|\bwhen\b|\bwhat (?:time|day|date)|\bdeadline|\bhours\b", text):
-        return "time"
-    if re.search(
-        r"\bhow many|\blimit|\bmaximum|\bminimum|\bnumber of|\bdefault value|\bhow (?:big|large|far|high)", text
-    ):
-        return "number"
-    if re.search(r"\bwho(?:m|se)?\b|\bwhich (?:person|team|company)|\bname of", text):
-        return "name"
-    return "text"
-
-
-def _holds(wanted: str, text: str) -> float:
-    if wanted == "money":
-        return 1.0 if _MONEY.search(text) and _NUMBER.search(text) else 0.3 * bool(_NUMBER.search(text))
-    if wanted == "number":
-        return float(bool(_NUMBER.search(text)))
-    if wanted == "time":
-        return float(bool(_TIME.search(text)))
-    if wanted == "name":
-        return float(bool(_NAME.search(text)))
-    return 0.5
+    rows = [
+        (
+            0.0,
+            share(one.terms[at]),
+            share(one.introduced[at]),
+            share(one.above[at]),
+            share(one.near[at]),
+            len(wanted_pairs & one.pairs[at]) / max(1, len(wanted_pairs)),
+            hit.score / best if best > 0 else 1.0,
+            1.0 / (1.0 + rank),
+            holds(kinds, one.words[at] if span.kind == "row" else hit.passage.text[span.start : span.end]),
+            float(bool(wanted & one.stated[at])),
+            math.log1p(min(len(one.terms[at] - wanted), _MOST_NEW_TERMS)),
+            math.log(span.end - span.start) - _TYPICAL_LOG_LENGTH,
+            float(span.kind == "label"),
+            float(span.kind in ("row", "item", "line")),
+        )
+        for rank, (hit, one) in enumerate(zip(hits, laid, strict=True))
+        for at, span in enumerate(one.spans)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
