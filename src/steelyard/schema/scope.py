@@ -15,7 +15,8 @@ USER_PREFIX = "user:"
 class Scope:
     """Who is asking; a required argument of every search.
 
-    `user` is None for an anonymous asker. `groups` need not contain `everyone`: it is implied.
+    `user` is None for an anonymous asker. `groups` need not contain `everyone`: it is implied. A group whose name looks like a
+    person's (`user:NAME`) counts as none, so that nobody becomes somebody else through a group of that name.
     """
 
     user: str | None = None
@@ -24,7 +25,7 @@ class Scope:
     @property
     def principals(self) -> tuple[str, ...]:
         """Every name an access rule can match for this asker, sorted: groups, `everyone`, and `user:NAME`."""
-        names = set(self.groups) | {EVERYONE}
+        names = {group for group in self.groups if not group.startswith(USER_PREFIX)} | {EVERYONE}
         if self.user:
             names.add(USER_PREFIX + self.user)
         return tuple(sorted(names))

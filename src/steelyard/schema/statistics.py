@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where JSON has no number for it.
+
+    >>> finite(0.5), finite(math.inf)
+    (0.5, None)
+    """
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +28,8 @@ class Interval:
     unscored: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The interval as JSON: mean, low, high, n."""
-        return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
+        """The interval as JSON: mean, low, high, n; an end that is not finite (no items) becomes null."""
+        return {"mean": finite(self.mean), "low": finite(self.low), "high": finite(self.high), "n": self.n}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +49,7 @@ class Comparison:
     smallest_detectable: float
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison as JSON."""
+        """The comparison as JSON; a smallest detectable difference without bound becomes null."""
         return {
             "first": self.first,
             "second": self.second,
@@ -47,5 +57,5 @@ class Comparison:
             "p_value": self.p_value,
             "alpha": self.alpha,
             "verdict": self.verdict,
-            "smallest_detectable": self.smallest_detectable,
+            "smallest_detectable": finite(self.smallest_detectable),
         }
