@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -218,6 +219,16 @@ def test_missing_inputs_do_not_break_the_report() -> None:
     bare: WeighReport = replace(weigh_report(), inputs={}, provenance={}, systems=(), system_comparisons=())
     assert "Fine-tune for intent" in render_report(bare)
     assert "Fine-tune for intent" in render_record(bare)
+
+
+def test_a_candidate_without_a_scored_row_breaks_nothing() -> None:
+    part = weigh_report().components[0]
+    nothing = Interval(mean=math.nan, low=math.nan, high=math.nan, n=0)
+    unscored = replace(part.candidates[1], quality=nothing, metrics={"accuracy": nothing})
+    report = replace(weigh_report(), components=(replace(part, candidates=(part.candidates[0], unscored), curve=None),))
+    assert "nan %" not in Page(render_report(report)).text
+    assert "nan %" not in render_record(report)
+    assert json.loads(render_json(report))["components"]["intent"]["candidates"][1]["quality"]["mean"] is None
 
 
 def test_the_same_records_give_the_same_page() -> None:

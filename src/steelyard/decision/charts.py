@@ -103,7 +103,7 @@ def quality_axis(intervals: Sequence[Interval | None]) -> Axis:
 
     What lies more than FAR_BELOW under the best (a floor such as always the same label) is left off the scale.
     """
-    known = [one for one in intervals if one is not None]
+    known = [one for one in intervals if one is not None and math.isfinite(one.mean)]
     best = max((one.mean for one in known), default=0.0)
     known = [one for one in known if one.mean >= best - FAR_BELOW]
     low = min((one.low for one in known), default=0.0)

@@ -134,6 +134,9 @@ def input_name(path: str) -> str:
     if labour:
         approach, job = labour.groups()
         return f"{LABOUR_NAMES.get(job, job.replace('_', ' '))} ({verdict_name(approach)})"
+    own = re.fullmatch(r"updates_per_year_(.+)", path)
+    if own:
+        return f"{INPUT_NAMES['updates_per_year']} ({own.group(1)})"
     option, dot, field = path.rpartition(".")
     return f"{option}: {field.replace('_', ' ')}" if dot else path.replace("_", " ")
 
@@ -160,7 +163,7 @@ def percent(value: float | None, digits: int = 1) -> str:
     >>> percent(0.9312)
     '93.1\xa0%'
     """
-    return "–" if value is None else f"{100 * value:.{digits}f}{SPACE}%"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f}{SPACE}%"
 
 
 def probability(value: float | None) -> str:
@@ -202,11 +205,13 @@ def interval_text(interval: Interval | None) -> str:
     >>> interval_text(Interval(mean=0.909, low=0.868, high=0.95, n=186))
     '90.9\xa0% (86.8\xa0to\xa095.0)'
     """
-    return "–" if interval is None else f"{percent(interval.mean)} ({ends(interval)})"
+    return "–" if interval is None or not interval.n else f"{percent(interval.mean)} ({ends(interval)})"
 
 
 def ends(interval: Interval) -> str:
-    """The two ends of an interval, in per cent without the sign."""
+    """The two ends of an interval, in per cent without the sign; empty where no item was scored."""
+    if math.isnan(interval.mean):
+        return ""
     return f"{100 * interval.low:.1f}{SPACE}to{SPACE}{100 * interval.high:.1f}"
 
 
