@@ -35,6 +35,23 @@ def test_another_instance_reads_what_was_staged(tmp_path, exact_rows):
     assert ids(reader.dense(unit(1.0), STAFF_SCOPE, 5, 1)) == ["a", "b"]
 
 
+def test_a_reader_that_looked_while_a_generation_was_half_written_sees_it_whole_later(tmp_path, monkeypatch):
+    from steelyard.stores import lance
+
+    writer, reader = LanceStore(tmp_path), LanceStore(tmp_path)
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "refund")]), [])
+    write = lance.to_arrow
+
+    def look_then_write(*arguments):
+        assert ids(reader.lexical("refund", ANYONE, 5, 1)) == ["a", "b"]
+        return write(*arguments)
+
+    monkeypatch.setattr(lance, "to_arrow", look_then_write)
+    writer.stage(2, staged([passage("c", "refund")]), ["a"])
+    assert ids(reader.lexical("refund", ANYONE, 5, 2)) == ["b", "c"]
+    assert ids(reader.lexical("refund", ANYONE, 5, 1)) == ["a", "b"]
+
+
 def test_opening_and_searching_at_the_end_of_a_crashed_staging(tmp_path):
     script = f"""
 from steelyard.stores.conformance import passage, staged

@@ -59,7 +59,10 @@ class LanceStore:
         self._guard = RLock()
         self._opened: Any = None
         self._snapshot: Snapshot | None = None
-        self._newest = -1  # the latest generation known here; a later one makes a search look at the disk
+        self._newest = -1  # the latest generation that the rows read so far mention
+        self._asked = (
+            -1
+        )  # the latest generation asked for: asked means staged, so the rows read since then hold it whole
         self._version: int | None = None
 
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
@@ -180,12 +183,13 @@ class LanceStore:
     def _state(self, generation: int) -> Snapshot:
         """The rows as far as `generation`; read from disk when another process has staged since."""
         with self._guard:
-            if self._snapshot is None or generation > self._newest:
+            if self._snapshot is None or generation > min(self._newest, self._asked):
                 table = self._table()
                 if table is not None:
                     table.checkout_latest()
                 if self._snapshot is None or (table is not None and table.version != self._version):
                     self._remember(self._load(table))
+                self._asked = max(self._asked, generation)
                 assert self._snapshot is not None
             return self._snapshot
 
