@@ -30,7 +30,7 @@ SHOWN_FINDINGS = 40
 
 def show_weighed(out: Console, weighed: WeighReport, folder: Path) -> None:
     """The recommendation per component, every candidate under it, whole systems, and the files."""
-    from steelyard.decision import sentences, wording
+    from steelyard.decision import sentences
 
     out.print()
     out.print(f"[bold]{sentences.headline(weighed)}[/bold]")
@@ -177,7 +177,7 @@ def show_bench(out: Console, result: Mapping[str, Any]) -> None:
 
 
 def _component_table(component: ComponentResult, months: int) -> Table:
-    from steelyard.decision import sentences, wording
+    from steelyard.decision import wording
 
     decision = component.decision
     colour = COLOURS[decision.recommendation]
@@ -220,7 +220,7 @@ def _component_table(component: ComponentResult, months: int) -> Table:
 
 
 def _systems_table(weighed: WeighReport) -> Table:
-    from steelyard.decision import sentences, wording
+    from steelyard.decision import wording
 
     table = _table(
         "system", "parts", ("handled right", True), ("p95", True), ("leaks", True), title="[bold]whole systems[/bold]"

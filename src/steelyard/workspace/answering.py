@@ -90,6 +90,8 @@ def ask(
     record = version_for(parts, name, "answer", candidate)
     if as_of is not None:
         generation = parts.toolbox.library.generation_at(as_of).number
+    if generation is not None:
+        parts.toolbox.library.generation(generation)
     answerer = parts.training.load(record, generation)
     start = perf_counter()
     output = answerer.predict(Request(text=question, at=as_of), scope)
@@ -113,7 +115,7 @@ def ask(
         trace_id=uuid4().hex,
         candidate=record.candidate,
         version=record.version,
-        generation=generation or parts.toolbox.generation,
+        generation=parts.toolbox.generation if generation is None else generation,
     )
 
 
@@ -144,9 +146,10 @@ def version_for(parts: Parts, component: str, task: str, candidate: str | None) 
 
     Raises:
         UserError: nothing was trained yet.
-        NotFoundError: the named candidate was never trained.
+        NotFoundError: there is no such candidate, or it was never trained.
     """
     if candidate is not None:
+        parts.training.check_candidate(component, candidate)
         return parts.registry.get(component, candidate)
     recommended = parts.registry.alias(component, RECOMMENDED)
     if recommended is not None:

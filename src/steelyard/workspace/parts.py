@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from steelyard.candidates import CANDIDATES
 from steelyard.config import Settings
 from steelyard.registry.versions import Registry
-from steelyard.schema.errors import NotFoundError, nearest
+from steelyard.schema.errors import NotFoundError
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import VersionRecord
 from steelyard.workspace.examples import Examples
@@ -40,16 +39,27 @@ class Parts:
             NotFoundError: there is none, or several and none was named.
         """
         if name is not None:
-            self.examples.component(name)
+            found = self.examples.component(name).task
+            if found != task:
+                raise NotFoundError(
+                    f"component '{name}' has task '{found}', not '{task}'.",
+                    remedy=self._able(task),
+                    code="workspace.which_component",
+                )
             return name
         able = [one for one, settings in self.settings.components.items() if settings.task == task]
         if len(able) == 1:
             return able[0]
-        remedy = (
-            f"Name one with --component: {', '.join(able)}." if able else "Add [components.NAME] to steelyard.toml."
+        count = "are several components" if able else "is no component"
+        raise NotFoundError(
+            f"there {count} with task '{task}'.", remedy=self._able(task), code="workspace.which_component"
         )
-        count = "several components" if able else "no component"
-        raise NotFoundError(f"there is {count} with task '{task}'.", remedy=remedy, code="workspace.which_component")
+
+    def _able(self, task: str) -> str:
+        able = [one for one, settings in self.settings.components.items() if settings.task == task]
+        if able:
+            return f"Name one with --component: {', '.join(able)}."
+        return f'Add [components.NAME] with task = "{task}" to steelyard.toml.'
 
     def train(self, target: str | None, report: Report) -> Trained:
         """Fit all candidates, those of one component, or one.
@@ -72,12 +82,6 @@ class Parts:
         component, _, candidate = target.partition("/")
         self.examples.component(component)
         names = self.training.names(component)
-        if candidate and candidate not in names:
-            near = nearest(candidate, [*names, *CANDIDATES.names()])
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
-            raise NotFoundError(
-                f"component '{component}' has no candidate '{candidate}'.",
-                remedy=hint,
-                code="workspace.unknown_candidate",
-            )
+        if candidate:
+            self.training.check_candidate(component, candidate)
         return [(component, one) for one in names if not candidate or one == candidate]

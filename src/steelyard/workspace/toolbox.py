@@ -93,7 +93,7 @@ class Toolbox:
 
     def search(self, encoder: Encoder, generation: int | None = None) -> Retriever | None:
         """Search in a generation (the one in force by default); None before the first ingest."""
-        number = generation or self.generation
+        number = self.generation if generation is None else generation
         if not number or not self.has_documents:
             return None
         made = self.library.generation(number)

@@ -14,7 +14,7 @@ from steelyard.candidates.interface import Candidate, Tools
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
 from steelyard.registry.versions import Registry
-from steelyard.schema.errors import NotFoundError, nearest
+from steelyard.schema.errors import MissingExtraError, NotFoundError, nearest
 from steelyard.schema.items import Item, Split, Task
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import VersionRecord
@@ -62,14 +62,18 @@ class Training:
             able = [name for name in able if CANDIDATES.part(name).needs != "documents"]
         for name in settings.candidates:
             if name not in able:
-                near = nearest(name, able)
-                hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(able)}."
-                raise NotFoundError(
-                    f"component '{component}' has no candidate '{name}'.",
-                    remedy=hint,
-                    code="workspace.unknown_candidate",
-                )
+                raise _unknown(component, name, able)
         return [name for name in able if not settings.candidates or name in settings.candidates]
+
+    def check_candidate(self, component: str, candidate: str) -> None:
+        """Nothing, when the component has such a candidate.
+
+        Raises:
+            NotFoundError: it has none; the nearest of its own is named.
+        """
+        able = self.names(component)
+        if candidate not in able:
+            raise _unknown(component, candidate, able)
 
     def train(self, component: str, candidate: str, report: Report) -> tuple[VersionRecord, bool]:
         """The newest version of a candidate from today's inputs, and whether it had to be fitted.
@@ -82,9 +86,9 @@ class Training:
         known = self._registry.by_inputs(component, candidate, inputs)
         if known is not None and Path(self._toolbox.state.root / known.folder).is_dir():
             return known, False
-        tools = self._tools(component, cached=True, report=report, stage=f"fit {component}/{candidate}")
+        tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
         start = perf_counter()
-        fitted = self._make(candidate, tools).fit(split.train, split.validation)
+        fitted = self._fit(self._make(candidate, tools), split)
         seconds = perf_counter() - start
         folder = self._toolbox.state.model(component, candidate, inputs)
         beside = folder.with_name(folder.name + ".new")
@@ -110,13 +114,13 @@ class Training:
 
     def load(self, record: VersionRecord, generation: int | None = None) -> Candidate:
         """The candidate of a registered version, with the encoder that serves: what is measured is what is served."""
-        tools = self._tools(record.component, cached=False, generation=generation)
+        tools = self._tools(record.component, record.candidate, cached=False, generation=generation)
         return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
 
     def refit(self, component: str, candidate: str, folder: Path, changed: Sequence[Item]) -> None:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
         split = self._examples.split(component)
-        tools = self._tools(component, cached=True)
+        tools = self._tools(component, candidate, cached=True)
         self._make(candidate, tools).fit(changed, split.validation).save(folder)
         self._make(candidate, tools).load(folder)
 
@@ -138,6 +142,7 @@ class Training:
     def _tools(
         self,
         component: str,
+        candidate: str,
         *,
         cached: bool,
         generation: int | None = None,
@@ -145,9 +150,10 @@ class Training:
         stage: str = "",
     ) -> Tools:
         encoder = self._toolbox.cached_encoder if cached else self._toolbox.encoder
+        needs_documents = CANDIDATES.part(candidate).needs == "documents"
         tools = Tools(
             encoder=encoder,
-            search=self._toolbox.search(encoder, generation),
+            search=self._toolbox.search(encoder, generation) if needs_documents else None,
             seed=self._toolbox.settings.measure.seed,
             out_of_scope_label=self._examples.component(component).out_of_scope_label,
         )
@@ -155,6 +161,19 @@ class Training:
             return tools
         told = report
         return replace(tools, progress=lambda done, total: told(stage, done, total))
+
+    @staticmethod
+    def _fit(candidate: Candidate, split: Split) -> Candidate:
+        try:
+            return candidate.fit(split.train, split.validation)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("steelyard"):
+                raise
+            raise MissingExtraError(
+                f"fitting '{candidate.name}' needs the library '{error.name}', which is not installed.",
+                remedy="Install it with: pip install 'steelyard[train]'.",
+                code="workspace.missing_extra",
+            ) from error
 
     @staticmethod
     def _make(candidate: str, tools: Tools) -> Candidate:
@@ -177,6 +196,14 @@ class Training:
             values = [result.scores[name] for result in results if name in result.scores]
             found[f"validation_{name}"] = round(sum(values) / len(values), 4)
         return found
+
+
+def _unknown(component: str, candidate: str, able: Sequence[str]) -> NotFoundError:
+    near = nearest(candidate, able)
+    hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(able)}."
+    return NotFoundError(
+        f"component '{component}' has no candidate '{candidate}'.", remedy=hint, code="workspace.unknown_candidate"
+    )
 
 
 def _artefact(folder: Path) -> str:
