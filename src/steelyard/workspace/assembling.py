@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates.system import System
+from steelyard.dataset.rows import content_key
 from steelyard.evaluation.costing import updates_per_year
 from steelyard.evaluation.run import now
 from steelyard.evaluation.systems import CaseResult, compare_systems, parts_of, run_cases, system_result
@@ -55,7 +56,7 @@ def weigh_workspace(
     return WeighReport(
         workspace=parts.settings.workspace.name,
         created=now(),
-        inputs=inputs_of(parts.settings, _updates(parts, wanted)),
+        inputs=inputs_of(parts.settings, _updates(parts, wanted), chosen_seed),
         provenance=_provenance(parts, components),
         components=tuple(components),
         systems=measured,
@@ -101,7 +102,7 @@ class _Systems:
         }
         key = fingerprint(
             versions={component: record.inputs for component, record in versions.items()},
-            cases=[(case.id, case.text, sorted(case.answers), case.label) for case in cases],
+            cases=[(case.id, content_key(case)) for case in cases],
             corpus=self._parts.toolbox.corpus_fingerprint,
             evaluation=evaluation_fingerprint(),
         )[:24]

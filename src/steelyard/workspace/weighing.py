@@ -119,21 +119,18 @@ class Weighing:
         key = fingerprint(
             inputs=record.inputs,
             holdout=[item.id for item in split.holdout],
-            corpus=self._toolbox.corpus_fingerprint,
             evaluation=evaluation_fingerprint(),
-            neutral=self._examples.component(component).neutral,
+            truth=self._examples.truth_fingerprint(component),
         )[:24]
         path = self._toolbox.state.runs / f"{key}.json"
         if path.is_file():
-            self.skipped.append(
-                f"{component}/{name}: {'fit' if not fitted else ''} and run of version {record.version}".replace(
-                    ":  and", ":"
-                )
-            )
+            what = "run" if fitted else "fit and run"
+            self.skipped.append(f"{component}/{name}: {what} of version {record.version}")
             return RunRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
         run = self._run(key, record, split, report)
-        write_whole(path, json.dumps(run.to_json(), ensure_ascii=False, default=str))
+        # Counted before it is kept: a crash in between may count one look too many, never one too few.
         self._registry.note_holdout_use(split.dataset, record, len(split.holdout))
+        write_whole(path, json.dumps(run.to_json(), ensure_ascii=False, default=str))
         return run
 
     def _run(self, key: str, record: VersionRecord, split: Split, report: Report) -> RunRecord:
@@ -224,7 +221,7 @@ def evaluation_fingerprint() -> str:
 
     package = Path(__file__).parents[1]
     whole = hashlib.sha256(code_fingerprint().encode())
-    for name in ("evaluation/run.py", "evaluation/scoring.py", "evaluation/refresh.py"):
+    for name in ("evaluation/run.py", "evaluation/scoring.py", "evaluation/refresh.py", "evaluation/systems.py"):
         whole.update((package / name).read_bytes())
     return whole.hexdigest()[:16]
 
@@ -234,7 +231,7 @@ def _with_one_edit(train: Sequence[Item]) -> tuple[Item, ...]:
     return (replace(first, text=first.text + " (edited)"), *train[1:])
 
 
-def inputs_of(settings: Settings, updates: Mapping[str, float]) -> dict[str, Any]:
+def inputs_of(settings: Settings, updates: Mapping[str, float], seed: int) -> dict[str, Any]:
     """The settings that the report's numbers follow from, flat and named for a reader."""
     wanted = settings.requirements
     names = [name for name in ("citations", "audit", "scoping", "erasure", "residency") if getattr(wanted, name)]
@@ -252,5 +249,5 @@ def inputs_of(settings: Settings, updates: Mapping[str, float]) -> dict[str, Any
         "handoff_usd": money.handoff_usd,
         "cpu_hour_usd": money.cpu_hour_usd,
         "requirements": ", ".join(names) or "none",
-        "seed": settings.measure.seed,
+        "seed": seed,
     }
