@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from steelyard.cli import asking, data, decide, inspecting, measuring, prices, starting, tco, weighing
-from steelyard.schema.errors import DataError, SteelyardError
+from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
+from steelyard.schema.findings import Finding
 
 HELP = """Weighs fine-tuning against retrieval on your own data, and says what to run for each part of your system and why.
 
 Start with `steelyard demo`, or decide without data: `steelyard decide`.
 """
+
+STOPPED = 130
+"""What a shell shows for a command stopped from the keyboard."""
+
+SHOWN_FINDINGS = 50
+
+USAGE_ERRORS = cast(type[Exception], typer.BadParameter.__mro__[1])
+"""The base of wrong usage: unknown options, missing arguments, values that cannot be read."""
 
 app = typer.Typer(
     help=HELP,
@@ -52,33 +62,61 @@ for room in (starting, decide, tco, prices, data, asking, weighing, inspecting, 
 
 
 def run() -> None:
-    """Run the command; every expected error becomes its text and exit code, never a traceback."""
+    """Run the command; every error becomes text (JSON with `--json`) and an exit code, a traceback only where it is our bug."""
+    as_json = "--json" in sys.argv
     try:
-        app()
+        # Left to itself, typer prints usage errors as text; with --json they come back to be printed as JSON.
+        code = app(standalone_mode=not as_json)
+        sys.exit(code if isinstance(code, int) else 0)
     except SteelyardError as error:
-        _show(error)
+        findings = error.findings if isinstance(error, DataError) else ()
+        _show(error, findings, as_json=as_json)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; what was finished is kept, run the command again to go on.\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of the pipe has left (`| head`); that is not an error of ours.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as exit_:
+        if exit_.code == STOPPED:
+            sys.stderr.write("stopped; what was finished is kept, run the command again to go on.\n")
+        raise
+    except USAGE_ERRORS as error:
+        _show(_usage(error), (), as_json=as_json)
+        sys.exit(UserError.exit_code)
+    except OSError as error:
+        _show(_from_system(error), (), as_json=as_json)
+        sys.exit(BrokenError.exit_code)
+    except Exception as error:
+        import traceback
+
+        sys.stderr.write(traceback.format_exc())
+        _show(_bug(error), (), as_json=as_json)
+        sys.exit(BrokenError.exit_code)
 
 
-def _show(error: SteelyardError) -> None:
-    if "--json" in sys.argv:
+def _usage(error: Exception) -> UserError:
+    message = getattr(error, "format_message", lambda: str(error))()
+    return UserError(message, remedy="See `steelyard COMMAND --help`.", code="cli.usage")
+
+
+def _from_system(error: OSError) -> BrokenError:
+    where = str(error.filename) if error.filename else ""
+    remedy = "Check its permissions and the space left on the disk, then run the command again."
+    return BrokenError(f"{error.strerror or error}.", where=where, remedy=remedy, code="steelyard.system")
+
+
+def _bug(error: Exception) -> BrokenError:
+    remedy = "This is a bug in Steelyard; what was finished is kept. Please report the lines above it."
+    return BrokenError(f"{type(error).__name__}: {error}", remedy=remedy, code="steelyard.bug")
+
+
+def _show(error: SteelyardError, findings: Sequence[Finding], *, as_json: bool) -> None:
+    if as_json:
         import json
 
         body: dict[str, object] = {"error": error.to_json()}
-        if isinstance(error, DataError):
-            body["findings"] = [finding.to_json() for finding in error.findings]
+        if findings:
+            body["findings"] = [finding.to_json() for finding in findings]
         sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
         return
     sys.stderr.write(f"error: {error}\n")
-    if isinstance(error, DataError):
-        for finding in error.findings[:50]:
-            sys.stderr.write(f"  {finding.line()}\n")
-        if len(error.findings) > 50:
-            sys.stderr.write(f"  ... and {len(error.findings) - 50} more; `steelyard check --json` lists all.\n")
+    for finding in findings[:SHOWN_FINDINGS]:
+        sys.stderr.write(f"  {finding.line()}\n")
+    if len(findings) > SHOWN_FINDINGS:
+        sys.stderr.write(f"  ... and {len(findings) - SHOWN_FINDINGS} more; `steelyard check --json` lists all.\n")
