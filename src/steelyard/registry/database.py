@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
+
+from steelyard.schema.errors import StoreError
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -27,11 +30,16 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 
+WAIT_S = 30.0
+"""How long a writer waits for another."""
+
+RETRY_S = 0.02
+
 
 class Database:
     """A SQLite file in WAL mode with full synchronisation, brought to the newest schema on opening.
 
-    Safe for several processes: writers wait for each other up to 30 s.
+    Safe for several processes: writers wait for each other up to WAIT_S.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,15 +47,16 @@ class Database:
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection in one transaction: committed when the block ends, rolled back when it raises."""
+        """A connection in one transaction: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            StoreError: another process keeps the file locked, or the file is damaged.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=30.0, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         try:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            self._migrate(connection)
+            self._open(connection)
             yield connection
             connection.execute("COMMIT")
         except BaseException:
@@ -57,6 +66,21 @@ class Database:
         finally:
             connection.close()
 
+    def _open(self, connection: sqlite3.Connection) -> None:
+        try:
+            _begin(connection)
+            self._migrate(connection)
+        except sqlite3.DatabaseError as error:
+            busy = _is_busy(error)
+            raise StoreError(
+                f"the registry is {'locked by another process' if busy else 'damaged'}: {error}.",
+                where=str(self.path),
+                remedy="Wait until it has ended and run the command again."
+                if busy
+                else "Restore the file from a backup.",
+                code="registry.locked" if busy else "registry.damaged",
+            ) from error
+
     def _migrate(self, connection: sqlite3.Connection) -> None:
         done = connection.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
@@ -65,3 +89,24 @@ class Database:
                 if statement.strip():
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            # SQLite's own timeout does not cover the switch to WAL, which two processes that open a new file race for.
+            if not _is_busy(error) or monotonic() > deadline:
+                raise
+            sleep(RETRY_S)
+        else:
+            return
+
+
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    # The low byte is the kind of error; the rest says more closely what it was.
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
