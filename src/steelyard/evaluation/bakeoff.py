@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from steelyard.decision.measured import recommend_measured
 from steelyard.evaluation.costing import Measured, option_of
 from steelyard.evaluation.pricing import Priced, price
 from steelyard.evaluation.scoring import DECLINED, FIGURES, WRONG
+from steelyard.metrics.scores import Score, Unscored
 from steelyard.metrics.statistics import compare_all, mean_interval
 from steelyard.schema.decision import CandidateEvidence, MeasuredComponent, Requirements
 from steelyard.schema.economics import Option
@@ -22,6 +23,10 @@ from steelyard.schema.weighing import CandidateResult, ComponentResult
 
 SAMPLES = 6
 """Holdout items shown per candidate in the report: wrong ones first, for they teach more."""
+
+
+PAIR = ("rag", "fine_tune")
+"""The approaches whose break-even a decision names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,7 @@ def decide_component(
     """
     metric = runs[0].metric
     clusters = [result.cluster for result in runs[0].items]
-    scores = {run.candidate: [result.scores[metric] for result in run.items] for run in runs}
+    scores = {run.candidate: [_score(result, metric) for result in run.items] for run in runs}
     comparisons = compare_all(scores, clusters, seed)
     measured = {run.candidate: _measured(run, listed[run.candidate], split, clusters, seed) for run in runs}
     options = [option_of(one, settings.economics) for one in measured.values()]
@@ -89,7 +94,7 @@ def decide_component(
         queries_per_month=settings.traffic.queries_per_month,
         wrong_answer_usd=settings.economics.wrong_answer_usd,
     )
-    decision = recommend_measured(component)
+    decision = replace(recommend_measured(component), break_even_queries_per_month=_break_even(priced, listed))
     excluded = {one.name: one.because for one in decision.excluded}
     results += [_unmeasured_result(one, priced) for one in unmeasured]
     return ComponentResult(
@@ -164,15 +169,11 @@ def _result(
 
 def _metrics(run: RunRecord, clusters: Sequence[str], seed: int) -> dict[str, Interval]:
     names = dict.fromkeys(name for result in run.items for name in result.scores if name not in FIGURES)
-    found = {}
-    for name in names:
-        kept = [
-            (result.scores[name], cluster)
-            for result, cluster in zip(run.items, clusters, strict=True)
-            if name in result.scores
-        ]
-        found[name] = mean_interval([value for value, _ in kept], [cluster for _, cluster in kept], seed=seed)
-    return found
+    return {name: mean_interval([_score(one, name) for one in run.items], clusters, seed=seed) for name in names}
+
+
+def _score(result: ItemResult, name: str) -> Score:
+    return result.scores[name] if name in result.scores else Unscored("it does not apply to the item")
 
 
 def samples_of(run: RunRecord) -> list[dict[str, object]]:
@@ -259,6 +260,14 @@ def _requirements(settings: Settings, task: Task) -> Requirements:
         scoping=wanted.scoping and knowledge,
         p95_ms=wanted.p95_ms,
     )
+
+
+def _break_even(priced: Priced, listed: Mapping[str, Listed]) -> int | None:
+    """Where retrieval and fine-tuning cost the same, when the curve compares these two."""
+    curve = priced.curve
+    if curve is None or curve.break_even is None:
+        return None
+    return round(curve.break_even) if (listed[curve.first].approach, listed[curve.second].approach) == PAIR else None
 
 
 def _smallest(comparisons: Sequence[Comparison]) -> float:

@@ -11,6 +11,7 @@ from steelyard.candidates.system import System, SystemOutput
 from steelyard.components.slots import ANSWER_SLOT
 from steelyard.evaluation.run import request_of, scope_of
 from steelyard.metrics.answers import contains_answer, leaks
+from steelyard.metrics.classify import decided_label
 from steelyard.metrics.statistics import compare_all, mean_interval
 from steelyard.schema.items import Approach, Item
 from steelyard.schema.scope import Access
@@ -55,19 +56,25 @@ def parts_of(name: str, components: Sequence[ComponentResult]) -> dict[str, str]
 
 
 def run_cases(
-    system: System, cases: Sequence[Item], *, access_of: Callable[[str, str], Access | None]
+    system: System,
+    cases: Sequence[Item],
+    *,
+    access_of: Callable[[str, str], Access | None],
+    out_of_scope_label: str = "out_of_scope",
 ) -> tuple[CaseResult, ...]:
-    """Every case through the system, scored part by part."""
+    """Every case through the system, scored part by part. A message out of scope is routed right when it is declined."""
     for case in cases[:2]:
         system.respond(request_of(case), scope_of(case))
-    return tuple(_one(system, case, access_of) for case in cases)
+    return tuple(_one(system, case, access_of, out_of_scope_label) for case in cases)
 
 
-def _one(system: System, case: Item, access_of: Callable[[str, str], Access | None]) -> CaseResult:
+def _one(
+    system: System, case: Item, access_of: Callable[[str, str], Access | None], out_of_scope_label: str
+) -> CaseResult:
     output = system.respond(request_of(case), scope_of(case))
     scores: dict[str, float] = {}
     if output.routed is not None and case.label is not None:
-        scores["intent"] = float(output.routed.label == case.label and not output.routed.out_of_scope)
+        scores["intent"] = float(decided_label(output.routed, out_of_scope_label) == case.label)
     answered = output.answered
     leaked = 0
     if system.answerer is not None:

@@ -85,6 +85,14 @@ class _Systems:
         cases = self._parts.examples.cases()
         if not cases:
             return (), (), "Not measured: name a file of end-to-end cases under [system] cases (40 or more)."
+        tasks = [one.task for one in self._parts.settings.components.values()]
+        if len(set(tasks)) < len(tasks):
+            # Which of two routers a message passes first is not written anywhere, so nothing is guessed.
+            return (
+                (),
+                (),
+                "Not measured: several components have the same task, and nothing says which one a case needs.",
+            )
         results: dict[str, Sequence[CaseResult]] = {}
         made = []
         for done, name in enumerate(SYSTEMS, start=1):
@@ -113,7 +121,9 @@ class _Systems:
         by_task = {self._parts.examples.component(component).task: record for component, record in versions.items()}
         loaded = {task: self._parts.training.load(record) for task, record in by_task.items()}
         system = System(router=loaded.get("classify"), answerer=loaded.get("answer"), writer=loaded.get("write"))
-        rows = run_cases(system, cases, access_of=self._parts.toolbox.access_of)
+        routers = [one for one in self._parts.settings.components.values() if one.task == "classify"]
+        outside = {"out_of_scope_label": routers[0].out_of_scope_label} if routers else {}
+        rows = run_cases(system, cases, access_of=self._parts.toolbox.access_of, **outside)
         write_whole(
             path, json.dumps([{**row.__dict__, "scores": dict(row.scores)} for row in rows], ensure_ascii=False)
         )
