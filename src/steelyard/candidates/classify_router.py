@@ -98,7 +98,7 @@ class Router:
         outside = self._tools.out_of_scope_label
         self._threshold = None
         if len(unseen.labels):
-            distance, best, _ = self._placed(votes)
+            distance, best, _ = self._placed(votes, choosing=True)
             right = np.array([label == want for label, want in zip(best, unseen.labels, strict=True)], dtype=bool)
             beyond = np.array([label == outside for label in unseen.labels], dtype=bool)
             self._threshold = fit_threshold(distance, right, beyond)
@@ -169,7 +169,7 @@ class Router:
     def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _placed(self, votes: Votes) -> tuple[Logits, list[str], Logits]:
+    def _placed(self, votes: Votes, *, choosing: bool = False) -> tuple[Logits, list[str], Logits]:
         """Outside distance, best in-scope label and its probability, row by row."""
         outside = self._tools.out_of_scope_label
         index = votes.labels.index(outside) if outside in votes.labels else None
@@ -177,7 +177,10 @@ class Router:
         if index is not None and len(votes.labels) > 1:
             inside[:, index] = -np.inf
         best = inside.argmax(axis=1)
-        distance = outside_distance(votes.log_probabilities, index) + votes.strangeness
+        distance = outside_distance(votes.log_probabilities, index)
+        if self._threshold is not None or choosing:
+            # Without a threshold only the out-of-scope class declines: being far from all examples must not push above `EVEN`.
+            distance = distance + votes.strangeness
         return distance, [votes.labels[at] for at in best], np.exp(inside.max(axis=1))
 
     def _output(self, distance: float, label: str, probability: float, usage: Any) -> Output:

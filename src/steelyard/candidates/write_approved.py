@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from steelyard.candidates.interface import Tools
 from steelyard.components.linear_head import LinearHead
-from steelyard.components.slots import ANSWER_SLOT, fill, fitting, given
+from steelyard.components.slots import ANSWER_SLOT, fill, fitting, given, situation
 from steelyard.dataset.places import places_of
 from steelyard.metrics.writing import chrf
 from steelyard.models.artefact import load_artefact, save_artefact
@@ -27,13 +28,12 @@ from steelyard.schema.scope import Scope
 Arrays = dict[str, NDArray[Any]]
 Scores = NDArray[np.float64]
 
-CENTRALITY_WEIGHTS = (0.0, 0.2, 0.4, 0.6)  # how much a usual reply is preferred to one written for a single odd case
+CENTRALITY_WEIGHTS = (0.0, 0.3)  # how much a usual reply is preferred to one written for a single odd case
+SUPPORT_WEIGHTS = (0.0, 0.5, 1.0)  # how much a reply gains whose label the nearest past messages share
 CENTRAL_NEIGHBOURS = 10
-REPLIES_PER_ACT = (
-    4,
-    8,
-    16,
-)  # tried where replies carry no label: an act is a cluster of replies that say the same thing
+SUPPORTERS = 10
+SUPPORT_SHARPNESS = 0.05  # a neighbour 0.05 further away counts 1/e
+REPLIES_PER_ACT = (4, 8, 16)  # tried where replies carry no label: an act is then a cluster of like replies
 MAX_TUNING_ROWS = 200  # chrF of a pair takes about 1 ms; more rows move the choice no further
 
 
@@ -84,7 +84,7 @@ class ApprovedWriter:
             reason = f"no approved reply fits the slots: {', '.join(sorted(names)) or 'none'}"
             return Output(abstained=True, trace=(("declined", reason),))
         with metered() as meter:
-            scores = self._scores(request.text, fits)
+            scores = self._scores(situation(request.text, request.slots), fits)
         # Ties fall to the earliest reply, so that the same request always gets the same reply.
         best = fits[int(np.argmax(scores))]
         trace = [("reply", str(best)), ("score", f"{float(scores.max()):.4f}")]
@@ -144,7 +144,7 @@ class ApprovedWriter:
         raise NotImplementedError
 
     def _scores(self, _text: str, _fits: list[int]) -> Scores:
-        """One score for each of the replies at `fits`; the best is sent."""
+        """One score for each of the replies at `fits`, for a `situation`; the best is sent."""
         raise NotImplementedError
 
     def _state(self) -> tuple[Arrays, dict[str, Any]]:
@@ -160,56 +160,68 @@ class ApprovedWriter:
     def _encode(self, texts: Sequence[str]) -> Vectors:
         return self._tools.encoder.encode(list(texts))
 
-    def _closeness(self, held: Sequence[Item], score: Callable[[int, list[int]], Scores]) -> float:
-        """Mean chrF of the templates chosen for `held` with their approved ones, places unfilled; declined ones count 0.
+    def _agreement(self, held: Sequence[Item], score: Callable[[int, list[int]], Scores]) -> float:
+        """How often the reply chosen for a held row is of its label; without labels, mean chrF with the approved one.
 
-        `score(row, fits)` ranks the fitting replies for a held row.
+        `score(row, fits)` ranks the fitting replies for a held row. Both are 0.0 to 1.0; a declined row counts 0.
         """
+        labelled = all(item.label for item in held)
         total = 0.0
         for at, item in enumerate(held):
             fits, _ = fitting(self._places, frozenset(places_of(item.output or "")))
             if fits:
-                total += chrf(self._templates[fits[int(np.argmax(score(at, fits)))]], [item.output or ""])
+                best = fits[int(np.argmax(score(at, fits)))]
+                same = self._labels[best] == item.label
+                total += float(same) if labelled else chrf(self._templates[best], [item.output or ""])
         return total / max(1, len(held))
 
 
 class ExemplarWriter(ApprovedWriter):
-    """The approved reply to the nearest past message. Knowledge stays outside: a new reply is used as soon as it is added.
+    """The approved reply to the nearest past situation. Knowledge stays outside: a new reply is used as soon as it is added.
 
-    Similarity of the message to the past one, joined with how usual the reply is; the weight is chosen on validation by chrF.
+    Similarity to the past situation, joined with how usual the reply is and with the share of the nearest situations that have
+    its label. The two weights are chosen on validation.
     """
 
     name = "exemplar"
 
     def _learn(self, rows: list[Item], held: list[Item]) -> None:
         self._remember(rows)
-        self._weight = CENTRALITY_WEIGHTS[0]
+        self._weights = (CENTRALITY_WEIGHTS[0], SUPPORT_WEIGHTS[0])
         if held:
             sample = held[:MAX_TUNING_ROWS]
-            vectors = self._encode([item.text for item in sample])
-            self._weight = max(
-                CENTRALITY_WEIGHTS,
-                key=lambda weight: self._closeness(sample, lambda at, fits: self._weighed(vectors[at], fits, weight)),
+            vectors = self._encode([situation(item.text, item.slots) for item in sample])
+            self._weights = max(
+                product(CENTRALITY_WEIGHTS, SUPPORT_WEIGHTS),
+                key=lambda weights: self._agreement(sample, lambda at, fits: self._weighed(vectors[at], fits, weights)),
             )
             self._remember([*rows, *held])
 
     def _remember(self, rows: Sequence[Item]) -> None:
         self._keep([item.output or "" for item in rows], [item.label for item in rows])
-        self._inputs = self._encode([item.text for item in rows])
+        self._inputs = self._encode([situation(item.text, item.slots) for item in rows])
         self._central = _centrality(self._encode(self._templates))
 
     def _scores(self, text: str, fits: list[int]) -> Scores:
-        return self._weighed(self._encode([text])[0], fits, self._weight)
+        return self._weighed(self._encode([text])[0], fits, self._weights)
 
-    def _weighed(self, vector: Vectors, fits: list[int], weight: float) -> Scores:
-        similar = (self._inputs[fits] @ vector).astype(np.float64)
-        return np.asarray((1 - weight) * similar + weight * self._central[fits])
+    def _weighed(self, vector: Vectors, fits: list[int], weights: tuple[float, float]) -> Scores:
+        similar = (self._inputs @ vector).astype(np.float64)
+        # Support comes from all past situations, also those whose own reply does not fit the slots.
+        nearest = np.argsort(-similar, kind="stable")[:SUPPORTERS]
+        votes = np.exp((similar[nearest] - similar[nearest[0]]) / SUPPORT_SHARPNESS)
+        share: dict[str | None, float] = {}
+        for at, vote in zip(nearest.tolist(), (votes / votes.sum()).tolist(), strict=True):
+            share[self._labels[at]] = share.get(self._labels[at], 0.0) + vote
+        support = np.array([share.get(self._labels[at], 0.0) for at in fits])
+        return np.asarray(similar[fits] + weights[0] * self._central[fits] + weights[1] * support)
 
     def _state(self) -> tuple[Arrays, dict[str, Any]]:
-        return {"inputs": self._inputs, "central": self._central}, {"weight": self._weight}
+        return {"inputs": self._inputs, "central": self._central}, {"weights": list(self._weights)}
 
     def _restore(self, arrays: Arrays, meta: dict[str, Any]) -> None:
-        self._inputs, self._central, self._weight = arrays["inputs"], arrays["central"], float(meta["weight"])
+        self._inputs, self._central = arrays["inputs"], arrays["central"]
+        self._weights = (float(meta["weights"][0]), float(meta["weights"][1]))
 
 
 class TunedSelector(ApprovedWriter):
@@ -222,7 +234,7 @@ class TunedSelector(ApprovedWriter):
     name = "tuned-selector"
 
     def _learn(self, rows: list[Item], held: list[Item]) -> None:
-        texts, held_texts = [item.text for item in rows], [item.text for item in held]
+        texts, held_texts = ([situation(item.text, item.slots) for item in part] for part in (rows, held))
         vectors, held_vectors = self._encode(texts), self._encode(held_texts)
         everything = [item.output or "" for item in [*rows, *held]]
         replies = self._encode(everything)
@@ -237,9 +249,9 @@ class TunedSelector(ApprovedWriter):
                 (texts, vectors, acts[: len(rows)]),
                 (held_texts, held_vectors, acts[len(rows) :]),
             )
-            close = self._closeness(held[:MAX_TUNING_ROWS], partial(self._judged, head, acts)) if held else 0.0
-            if best is None or close > best[0]:
-                best = (close, head, acts)
+            agreement = self._agreement(held[:MAX_TUNING_ROWS], partial(self._judged, head, acts)) if held else 0.0
+            if best is None or agreement > best[0]:
+                best = (agreement, head, acts)
         assert best is not None
         _, self._head, self._acts = best
         self._keep(everything, labels)
