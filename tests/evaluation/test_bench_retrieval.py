@@ -7,6 +7,7 @@ import pytest
 from steelyard.evaluation import bench_retrieval as bench
 from steelyard.evaluation.retrieval_sets import load_retrieval_set
 from steelyard.models.fake import FakeEncoder
+from steelyard.models.vector_cache import CachedEncoder
 
 TOPICS = (
     "refund",
@@ -49,8 +50,11 @@ def xquad(tmp_path):
     return folder
 
 
-def test_every_method_is_a_row_with_scores_over_all_queries(xquad):
-    rows = bench.measure_set(load_retrieval_set(xquad), FakeEncoder(256))
+def test_every_method_is_a_row_with_scores_over_all_queries(xquad, tmp_path):
+    seen = []
+    encoder = CachedEncoder(FakeEncoder(256), tmp_path / "vectors.sqlite")
+    rows = bench.measure_set(load_retrieval_set(xquad), encoder, lambda done, total: seen.append((done, total)))
+    assert seen == [(len(TOPICS), len(TOPICS))]
     assert [row["method"] for row in rows] == ["bm25s", "bm25", "dense", "fusion"]
     for row in rows:
         assert row["queries"] == len(TOPICS)
@@ -115,7 +119,7 @@ def test_a_set_that_is_not_there_is_said_so(tmp_path, monkeypatch):
     assert result["name"] == "retrieval"
     assert [row["set"] for row in result["rows"]] == list(bench.SETS)
     assert all("missing" in row for row in result["rows"])
-    assert seen[-1] == (5, 5)
+    assert seen[-1] == (5 * bench.STEPS, 5 * bench.STEPS)
 
 
 def test_the_peers_of_every_set_are_known():

@@ -16,7 +16,6 @@ from steelyard.evaluation.retrieval_sets import SETS, RetrievalSet, load_retriev
 from steelyard.metrics.ranking import Run, ndcg, recall
 from steelyard.metrics.scores import scored
 from steelyard.metrics.statistics import mean_interval
-from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
 from steelyard.models.vector_cache import CachedEncoder
 from steelyard.schema.corpus import Hit, Passage
@@ -38,6 +37,8 @@ PEERS: Mapping[str, float] = {
     "medquad": 0.853,
 }
 """Best nDCG@10 of five published stacks in their default configurations, each kind of search counted, with the same encoder."""
+
+STEPS = 1000  # of progress for each set: embedding its passages is nearly all of the time
 
 ASKER = Scope()
 SEED = 0
@@ -65,20 +66,21 @@ def bench_retrieval(data_root: Path, cache: Path, progress: Progress) -> dict[st
     cached = CachedEncoder(encoder, cache / "vectors.sqlite")
     rows: list[dict[str, Any]] = []
     for place, name in enumerate(SETS):
-        progress(place, len(SETS))
+        progress(place * STEPS, len(SETS) * STEPS)
         if not (data_root / name).is_dir():
             rows.append({"set": name, "missing": f"no folder {name} in the data folder"})
             continue
-        rows += measure_set(load_retrieval_set(data_root / name), cached)
-    progress(len(SETS), len(SETS))
+        rows += measure_set(load_retrieval_set(data_root / name), cached, _part(progress, place))
+    progress(len(SETS) * STEPS, len(SETS) * STEPS)
     return {"name": "retrieval", "rows": rows}
 
 
-def measure_set(data: RetrievalSet, encoder: Encoder) -> list[dict[str, Any]]:
-    """The rows of one set: bm25s, bm25, dense and fusion; see `bench_retrieval`."""
+def measure_set(data: RetrievalSet, encoder: CachedEncoder, progress: Progress) -> list[dict[str, Any]]:
+    """The rows of one set: bm25s, bm25, dense and fusion; see `bench_retrieval`. `progress` counts passages to embed."""
     passages = [passage for version in data.versions for passage in split(version, SplitSettings(size=PASSAGE_SIZE))]
     store = MemoryStore()
-    store.stage(1, Staged(passages, encoder.encode([passage.search_text for passage in passages])), [])
+    vectors = encoder.encode_with_progress([passage.search_text for passage in passages], progress)
+    store.stage(1, Staged(passages, vectors), [])
     encoder.encode(list(data.queries.values()))  # in batches; the searches below then find each query's vector
     # Every copy counts: the judgements name one of them.
     search = Retriever(store, encoder, 1, collapse=False)
@@ -90,6 +92,11 @@ def measure_set(data: RetrievalSet, encoder: Encoder) -> list[dict[str, Any]]:
     ]
     scores = {one.method: _ndcg(one, data) for one in ranked}
     return [_row(data, len(passages), one, scores) for one in ranked]
+
+
+def _part(progress: Progress, place: int) -> Progress:
+    """Progress of one set as a part of the whole."""
+    return lambda done, total: progress(place * STEPS + STEPS * done // max(1, total), len(SETS) * STEPS)
 
 
 def _ranked(method: str, data: RetrievalSet, search: Callable[[str], list[Hit]]) -> Ranked:
