@@ -1,0 +1,61 @@
+"""The tool library: a whole workspace by hand, small enough for a test to build it, weigh it and break it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FILES = Path(__file__).parent / "tool_library"
+
+
+def lay_out(folder: Path) -> Path:
+    """A fresh copy in `folder`, nothing derived yet; returns `folder`."""
+    shutil.copytree(FILES, folder, dirs_exist_ok=True)
+    return folder
+
+
+FEW = {
+    "intent": ("majority", "knn", "linear"),
+    "answer": ("closed-book", "rag-bm25", "rag-hybrid"),
+    "reply": ("template", "exemplar", "tuned-selector"),
+}
+"""Candidates that show every approach and are fitted in a moment."""
+
+
+def slimmed(folder: Path) -> Path:
+    """Keep to `FEW` candidates and an index in memory; returns `folder`."""
+    settings = folder / "steelyard.toml"
+    for component, names in FEW.items():
+        listed = ", ".join(f'"{name}"' for name in names)
+        replace_in(settings, f"[components.{component}]\n", f"[components.{component}]\ncandidates = [{listed}]\n")
+    settings.write_text(settings.read_text(encoding="utf-8") + '\n[corpus]\nstore = "memory"\n', encoding="utf-8")
+    return folder
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    """Replace the one place where `old` stands in a file."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path.name}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON Lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def steelyard(*arguments: str, timeout: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, one thread, nothing in the terminal's colours."""
+    return subprocess.run(
+        [sys.executable, "-m", "steelyard", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", **environment},
+    )
