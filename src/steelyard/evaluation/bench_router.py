@@ -45,7 +45,7 @@ TARGETS = {
 """What `linear` has to reach."""
 
 PIPELINE = "scikit-learn TF-IDF + logistic regression"
-PIPELINE_STRENGTHS = (10.0, 30.0, 100.0)
+PIPELINE_STRENGTHS = (10.0, 30.0)  # 10 to 100 tried on validation rows: 100 was worse
 TIMED_REQUESTS = 200
 
 
@@ -170,11 +170,13 @@ def _pipeline(
     """The usual scikit-learn router under the same rules: its strength and threshold come from the same validation rows."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import make_pipeline, make_union
 
     def fitted(rows: Sequence[Item], strength: float) -> Any:
+        # Words alone reached .880 on banking77's validation rows, with character n-grams .902: the stronger one is compared with.
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        model = make_pipeline(words, LogisticRegression(C=strength, max_iter=300))
+        grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2)
+        model = make_pipeline(make_union(words, grams), LogisticRegression(C=strength, max_iter=300))
         return model.fit([item.text for item in rows], [item.label for item in rows])
 
     begun = perf_counter()
