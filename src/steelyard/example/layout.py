@@ -28,11 +28,19 @@ def lay_out(folder: Path) -> list[str]:
     the documents of today are written and the history is left out.
 
     Raises:
-        UserError: the folder exists, is not empty, and is not the example workspace.
+        UserError: the folder is a file, or is not empty and not the example workspace.
     """
+    folder = folder.resolve()
     settings = folder / "steelyard.toml"
     if settings.is_file() and MARKER in settings.read_text(encoding="utf-8"):
         return _top(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(
+            "there is a file of that name.",
+            where=str(folder),
+            remedy="Name a new folder: `steelyard demo DIR`.",
+            code="demo.not_a_folder",
+        )
     if folder.exists() and any(folder.iterdir()):
         raise UserError(
             "the folder is not empty.",
@@ -50,10 +58,18 @@ def lay_out(folder: Path) -> list[str]:
         _write_repository(building, [*history[:-1], last])
     else:
         _write_files(building, last.files)
-    if folder.exists():
-        folder.rmdir()
-    building.rename(folder)
+    _move(building, folder)
     return _top(folder)
+
+
+def _move(building: Path, folder: Path) -> None:
+    if not folder.exists():
+        building.rename(folder)
+        return
+    # The folder itself stays: it may be where the user stands. The settings come last, so that they mean "whole".
+    for child in sorted(building.iterdir(), key=lambda path: path.name == "steelyard.toml"):
+        child.rename(folder / child.name)
+    building.rmdir()
 
 
 def questions() -> list[str]:
