@@ -1,18 +1,28 @@
 """Blocks of figures inside written pages, filled from the JSON files that runs left in docs/figures.
 
 A block stands between `<!-- numbers: NAME -->` and `<!-- end -->`; `BLOCKS` says which function writes it.
+`scripts/make_figures.py` makes the JSON files.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 BLOCK = re.compile(r"(<!-- numbers: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+APPROACHES = {
+    "rag": "RAG",
+    "fine_tune": "fine-tuning",
+    "hybrid": "hybrid",
+    "prompt": "prompting",
+    "either": "either",
+    "not_enough_evidence": "not enough evidence",
+}
+Row = Mapping[str, Any]
 
 
 def fill(text: str) -> str:
@@ -31,4 +41,274 @@ def figures(name: str) -> dict[str, Any]:
     return found
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {}
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; columns after the first that hold numbers are right-aligned by a head that ends in a colon."""
+    names = [head.removesuffix(":") for head in heads]
+    lines = [names, ["---:" if head.endswith(":") else "---" for head in heads], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def demo_times() -> str:
+    """How long the demo takes."""
+    found = figures("demo")
+    if not found:
+        return MISSING
+    return (
+        f"After the install (a few minutes, once) the first `make demo` took {minutes(found['seconds'])} on {found['cores']} cores, "
+        f"the second {found['seconds_again']:.0f} seconds: what did not change is not done again."
+    )
+
+
+def demo_components() -> str:
+    """What the demo recommends."""
+    return recommendations(figures("demo"))
+
+
+def demo_systems() -> str:
+    """Whole systems of the demo."""
+    found = figures("demo")
+    if not found:
+        return MISSING
+    rows = (
+        (
+            name.replace("_", " "),
+            " + ".join(one["parts"].values()),
+            interval(one["quality"]),
+            ms(one["latency_ms"]),
+            str(one["leaks"]),
+        )
+        for name, one in found["systems"].items()
+    )
+    return table(("system", "made of", "handled right:", "p95:", "leaks:"), rows)
+
+
+def demo_answers() -> str:
+    """One answer and one label of the demo."""
+    found = figures("demo")
+    if not found:
+        return MISSING
+    asked, routed = found["ask"], found["route"]
+    said = "It declined." if asked["abstained"] else f"It quoted: “{' '.join(asked['answer'].split())}”"
+    cited = ", ".join(f"`{one['document']}`, characters {one['start']} to {one['end']}" for one in asked["citations"])
+    return (
+        f"To the first question the recommended candidate (`{asked['candidate']}`) answered in {asked['latency_ms']:.0f} ms. {said}"
+        f"{f' It cited {cited}.' if cited else ''} "
+        f"The message was routed to `{routed['label']}` with probability {routed['probability']:.2f}."
+    )
+
+
+def recommendations(found: Row) -> str:
+    """A line for each part: what to run, how good it is, and the best of the approaches that were not chosen."""
+    if not found:
+        return MISSING
+    rows = []
+    for name, one in found["components"].items():
+        measured = [candidate for candidate in one["candidates"] if candidate["measured"]]
+        chosen = next((candidate for candidate in measured if candidate["name"] == one["candidate"]), None)
+        others = [candidate for candidate in measured if chosen is None or candidate["approach"] != chosen["approach"]]
+        other = max(others, key=lambda candidate: candidate["quality"]["mean"], default=None)
+        rows.append(
+            (
+                f"`{name}` ({one['task']})",
+                f"{APPROACHES[one['recommendation']]}, {one['confidence']:.0%} sure",
+                described(chosen),
+                described(other),
+                str(one["rows"]["holdout"]),
+                points(one["smallest_detectable_difference"]),
+            )
+        )
+    heads = ("part", "run", "recommended candidate", "best of another approach", "sealed rows:", "shows from:")
+    return table(heads, rows)
+
+
+def described(candidate: Row | None) -> str:
+    """A candidate with its quality."""
+    if candidate is None:
+        return "–"
+    note = "" if candidate["feasible"] else "; not allowed here"
+    return f"`{candidate['name']}` {interval(candidate['quality'])}{note}"
+
+
+def candidates(found: Row) -> str:
+    """Every measured candidate of every part."""
+    if not found:
+        return MISSING
+    parts = []
+    for name, one in found["components"].items():
+        rows = (
+            (
+                f"**`{each['name']}`**" if each["name"] == one["candidate"] else f"`{each['name']}`",
+                APPROACHES[each["approach"]],
+                interval(each["quality"]),
+                ms(each["latency_ms"]),
+                seconds(each["build_s"]),
+                seconds(each["refresh_s"]),
+                "–" if each["usd_total"] is None else f"{each['usd_total']:,.0f}",
+                each["why_not"] or "",
+            )
+            for each in one["candidates"]
+            if each["measured"]
+        )
+        heads = (
+            "candidate",
+            "approach",
+            f"{one['metric']}:",
+            "p95:",
+            "build:",
+            "refresh:",
+            f"USD, {found['horizon_months']} months:",
+            "",
+        )
+        verdict = f"**{APPROACHES[one['recommendation']]}**, {one['confidence']:.0%} sure"
+        shown = f"{one['rows']['holdout']} sealed rows show differences from {points(one['smallest_detectable_difference'])}"
+        lines = [f"### `{name}`: {verdict}", "", table(heads, rows), "", f"{shown}."]
+        if one["next_step"]:
+            lines += ["", f"Next step: {one['next_step']}"]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def public_steps() -> str:
+    """How long each step of the public workspace took."""
+    found = figures("public-workspace")
+    if not found:
+        return MISSING
+    made = ", ".join(f"{count:,} {what}" for what, count in found["made"].items())
+    steps = ", ".join(f"`{name}` {seconds(taken)}" for name, taken in found["seconds"].items())
+    return f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. On {found['cores']} cores, {found['day']}: {steps}."
+
+
+def public_candidates() -> str:
+    """The public workspace's candidates."""
+    return candidates(figures("public-workspace"))
+
+
+def decide() -> str:
+    """The verdict of the README's `decide`."""
+    found = figures("decide")
+    if not found:
+        return MISSING
+    main = found["components"]["main"]
+    lines = [
+        f"It recommends **{APPROACHES[main['recommendation']]}** with confidence {main['confidence']:.2f}, because:",
+        "",
+    ]
+    lines += [f"- `{reason['criterion']}`: {reason['because']}" for reason in main["reasons"][:3]]
+    return "\n".join(lines)
+
+
+def tco() -> str:
+    """The totals of the README's `tco`."""
+    found = figures("tco")
+    if not found:
+        return MISSING
+    totals = " against ".join(
+        f"{usd:,.0f} USD for {APPROACHES[name]}"
+        for name, usd in sorted(found["totals_usd"].items(), key=lambda one: one[1])
+    )
+    volume = found["break_even_queries_per_month"]
+    turn = "they never meet" if volume is None else f"the two cost the same at {volume:,.0f} queries a month"
+    return f"Two years cost {totals}; {turn}."
+
+
+def bench(name: str) -> Callable[[], str]:
+    """The rows of a benchmark, a table for each set of columns."""
+
+    def block() -> str:
+        found = figures(f"bench-{name}")
+        if not found:
+            return MISSING
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in found["rows"]:
+            groups.setdefault(tuple(row), []).append(row)
+        parts = [
+            table(
+                [head(column, rows) for column in columns], ([cell(row[column]) for column in columns] for row in rows)
+            )
+            for columns, rows in groups.items()
+        ]
+        return "\n\n".join([*parts, f"Run of {found['day']} on {found['cores']} cores."])
+
+    return block
+
+
+def bench_lexical() -> str:
+    """BM25 of ours and bm25s on the same passages."""
+    rows = [row for row in figures("bench-retrieval").get("rows", []) if row.get("method") in ("bm25", "bm25s")]
+    if not rows:
+        return MISSING
+    by_set: dict[str, dict[str, float]] = {}
+    for row in rows:
+        by_set.setdefault(row["set"], {})[row["method"]] = row["ndcg_at_10"]
+    lines = ((name, f"{found['bm25']:.3f}", f"{found['bm25s']:.3f}") for name, found in by_set.items())
+    return table(("data set", "nDCG@10, ours:", "bm25s:"), lines)
+
+
+def head(column: str, rows: Sequence[Row]) -> str:
+    """A column's name for a reader, right-aligned when it holds numbers."""
+    numbers = any(isinstance(row[column], int | float) for row in rows)
+    return column.replace("_", " ") + (":" if numbers else "")
+
+
+def cell(value: Any) -> str:
+    """A value of a benchmark row."""
+    if isinstance(value, Mapping) and {"mean", "low", "high"} <= set(value):
+        return f"{value['mean']:+.3f} ({value['low']:+.3f} to {value['high']:+.3f})"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {cell(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(cell(one) for one in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def interval(quality: Row) -> str:
+    """A mean with its interval, in percent."""
+    return f"{quality['mean'] * 100:.1f} % ({quality['low'] * 100:.1f} to {quality['high'] * 100:.1f})"
+
+
+def points(share: float) -> str:
+    """A difference of shares."""
+    return f"{share * 100:.1f} points"
+
+
+def ms(latency: Row | None) -> str:
+    """The 95th percentile."""
+    return "–" if latency is None or latency["p95"] is None else f"{latency['p95']:,.1f} ms"
+
+
+def seconds(value: float | None) -> str:
+    """A duration for a table."""
+    if value is None:
+        return "–"
+    return f"{value:.1f} s" if value < 100 else minutes(value)
+
+
+def minutes(value: float | None) -> str:
+    """A duration in a sentence."""
+    if value is None:
+        return "–"
+    return f"{value:.0f} seconds" if value < 100 else f"{value / 60:.1f} minutes"
+
+
+MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "bench-answer": bench("answer"),
+    "bench-lexical": bench_lexical,
+    "bench-retrieval": bench("retrieval"),
+    "bench-router": bench("router"),
+    "bench-statistics": bench("statistics"),
+    "decide": decide,
+    "demo-answers": demo_answers,
+    "demo-candidates": lambda: candidates(figures("demo")),
+    "demo-components": demo_components,
+    "demo-systems": demo_systems,
+    "demo-times": demo_times,
+    "public-candidates": public_candidates,
+    "public-steps": public_steps,
+    "tco": tco,
+}
