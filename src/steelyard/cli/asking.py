@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -25,7 +25,9 @@ def ask(
     ] = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Answer from the corpus in force that day.", metavar="DATE"),
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Answer from the corpus in force at the end of that day, UTC.", metavar="DATE"
+        ),
     ] = None,
     generation: Annotated[int | None, typer.Option(help="Answer from this generation.", metavar="N")] = None,
     candidate: Annotated[str | None, typer.Option(help="Use this candidate, e.g. rag-dense.", metavar="C")] = None,
@@ -38,7 +40,7 @@ def ask(
         question,
         user=user,
         groups=group or [],
-        as_of=as_of,
+        as_of=None if as_of is None else as_of + timedelta(days=1, microseconds=-1),
         generation=generation,
         candidate=candidate,
         component=component,

@@ -56,7 +56,7 @@ class Registry:
         """All versions (of one component), oldest first."""
         with self._database.connect() as connection:
             rows = connection.execute(
-                "SELECT * FROM versions WHERE ? IS NULL OR component = ? ORDER BY created, component, candidate, version",
+                "SELECT * FROM versions WHERE ? IS NULL OR component = ? ORDER BY created, rowid",
                 (component, component),
             ).fetchall()
         return [_record(row) for row in rows]

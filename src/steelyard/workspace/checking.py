@@ -96,7 +96,7 @@ def _component_status(parts: Parts, name: str, last: dict[str, Any] | None) -> d
         "recommended": None if record is None else f"{record.candidate}@{record.version}",
         "recommendation": decided.get("recommendation"),
         "confidence": decided.get("confidence"),
-        "data": "unchanged",
+        "data": "not trained yet" if record is None else "unchanged",
     }
     try:
         split = parts.examples.split(name)

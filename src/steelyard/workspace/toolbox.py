@@ -11,6 +11,7 @@ from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
 from steelyard.corpus.history import change_times, repository
 from steelyard.corpus.library import Library
+from steelyard.corpus.rebuild import rebuild
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
 from steelyard.models.vector_cache import CachedEncoder
@@ -64,13 +65,12 @@ class Toolbox:
 
     @cached_property
     def store(self) -> Store:
-        """The index; a memory store is filled from the library, for it forgets when the process ends."""
+        """The index; filled again from the library where it forgot (in memory) or its folder is gone."""
         kind = self.settings.corpus.store
+        lost = kind == "memory" or not self.state.index.is_dir()
         made: Store = STORES.load(kind)() if kind == "memory" else STORES.load(kind)(self.state.index)
-        if kind == "memory" and self.generation:
-            passages = list(self.library.passages(self.generation))
-            vectors = self.cached_encoder.encode([passage.search_text for passage in passages])
-            made.stage(self.generation, Staged(passages=passages, vectors=vectors), [])
+        if lost and self.generation:
+            rebuild(self.library, made, self.encoder)
         return made
 
     @property
