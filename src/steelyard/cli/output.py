@@ -24,10 +24,17 @@ def write_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """The terminal for results."""
+    """The terminal for results. A reader of the pipe who leaves early (`| head`) is no error: exit code 0."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            try:
+                super().on_broken_pipe()  # takes the rest away quietly, then exits with 1
+            except SystemExit:
+                raise SystemExit(0) from None
+
+    return Results(highlight=False)
 
 
 def open_workspace(context: typer.Context) -> Workspace:
