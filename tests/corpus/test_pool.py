@@ -60,6 +60,12 @@ def test_a_file_that_needs_too_much_memory_is_named(worker):
     assert worker.parse("txt", b"next", Limits()).text == "next"
 
 
+def test_a_python_file_in_the_current_folder_is_not_run(worker, tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert worker.parse("txt", b"x", Limits()).text == "x"
+
+
 def test_many_files_are_read_and_each_keeps_its_outcome():
     tasks = [(number, "txt" if number % 3 else "pdf", f"text {number}".encode()) for number in range(60)]
     with ParsePool(Limits(), 2) as pool:

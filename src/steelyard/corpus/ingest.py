@@ -103,6 +103,10 @@ def ingest(
                 )
             finally:
                 vectors.close()
+    return _report(plan, made, embedded, time.perf_counter() - begin)
+
+
+def _report(plan: _Plan, made: Generation, embedded: int, seconds: float) -> IngestReport:
     return IngestReport(
         generation=made.number,
         added=plan.new,
@@ -111,7 +115,7 @@ def ingest(
         unchanged=plan.unchanged,
         passages=made.passages,
         failed=tuple(plan.failing),
-        seconds=time.perf_counter() - begin,
+        seconds=seconds,
         renamed=plan.renamed,
         access_changed=plan.access_changed,
         parsed=plan.parsed,

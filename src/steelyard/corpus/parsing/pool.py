@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
-from queue import SimpleQueue
+from queue import LifoQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -88,8 +88,9 @@ class ParseWorker:
         if self._process is None or self._process.poll() is not None:
             self.close()
             # A plain child instead of multiprocessing: it neither forks threads nor runs the caller's main module again.
+            # -P: a `json.py` among the documents one stands in is not a module.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "steelyard.corpus.parsing.worker"],
+                [sys.executable, "-P", "-m", "steelyard.corpus.parsing.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -107,7 +108,8 @@ class ParsePool:
         self._limits = limits
         self._count = workers or min(8, max(1, (os.cpu_count() or 2) - 1))
         self._workers = [ParseWorker() for _ in range(self._count)]
-        self._idle: SimpleQueue[ParseWorker] = SimpleQueue()
+        # Last in, first out: few files need few processes.
+        self._idle: LifoQueue[ParseWorker] = LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="parse")
