@@ -94,6 +94,14 @@ def test_a_shown_difference_that_costs_more_than_it_saves_does_not_win():
     assert 2.0 < float(flip.to_value) <= 2.9
 
 
+def test_where_costs_are_the_same_a_shown_difference_beats_simplicity():
+    # Errors cost 446,400 against 302,400 usd, handoffs the other way round: totals within 5 percent of each other.
+    plain = candidate("tfidf", "fine_tune", 0.69, total_usd=1_056_000.0, simplicity=0)
+    tuned = candidate("linear", "fine_tune", 0.79, total_usd=1_021_000.0, simplicity=1)
+    decision = recommend_measured(component([plain, tuned], [pair(tuned, plain, p=0.0001)]))
+    assert decision.candidate == "linear"
+
+
 def test_without_a_price_of_wrong_answers_a_shown_difference_decides():
     plain = candidate("linear", "fine_tune", 0.93, cost=20_000, error_usd=0.0, total_usd=20_000.0)
     full = candidate("full", "fine_tune", 0.94, cost=100_000, error_usd=0.0, total_usd=100_000.0)

@@ -62,7 +62,7 @@ def choose(component: MeasuredComponent) -> Choice:
     quality_costs = any(one.error_usd > 0 for one in feasible)
     # Where a wrong answer has no price, better is better: nothing cheaper can pay for a shown difference.
     pool = feasible if quality_costs and costs is not None else tied
-    level = _level(pool, costs)
+    level = _unbeaten(component, _level(pool, costs))
     candidate = level[0]
     found = Choice(
         verdict=candidate.approach,
@@ -159,6 +159,13 @@ def _level(pool: Sequence[CandidateEvidence], costs: dict[str, float] | None) ->
         sorted(
             (one for one in pool if costs[one.name] <= reach), key=lambda one: (*simplest_first(one), costs[one.name])
         )
+    )
+
+
+def _unbeaten(component: MeasuredComponent, level: Sequence[CandidateEvidence]) -> tuple[CandidateEvidence, ...]:
+    """Those of equal cost that no other of them was shown to be better than: simplicity never outweighs a shown difference."""
+    return tuple(
+        one for one in level if not any(shown(component, other.name, one.name) == "better" for other in level)
     )
 
 
