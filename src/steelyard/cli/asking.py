@@ -54,10 +54,10 @@ def ask(
     else:
         out.print(asked.answer, markup=False)
     for citation in asked.citations:
-        place = " > ".join(citation.heading) or "(no heading)"
+        place = f": {' > '.join(citation.heading)}" if citation.heading else ""
         page = f", page {citation.page}" if citation.page else ""
-        span = f"[{citation.start}:{citation.end}]"
-        out.print(f"  from {citation.document}{page}: {place} {span}", style="dim", markup=False)
+        span = f"characters {citation.start} to {citation.end}"
+        out.print(f"  from {citation.document}{page}{place} ({span})", style="dim", markup=False)
     out.print(
         f"{asked.latency_ms:.0f} ms, {asked.candidate} v{asked.version}, generation {asked.generation}",
         style="dim",

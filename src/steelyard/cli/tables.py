@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from steelyard.schema.findings import Finding
     from steelyard.schema.runs import VersionRecord
-    from steelyard.schema.weighing import ComponentResult, WeighReport
+    from steelyard.schema.weighing import CandidateResult, ComponentResult, WeighReport
     from steelyard.workspace.training import Trained
 
 COLOURS = {
@@ -27,33 +27,29 @@ COLOURS = {
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 SHOWN_FINDINGS = 40
 
+WIDE = 120
+"""Columns from which a table has room for more than the figures that decide."""
+
 
 def show_weighed(out: Console, weighed: WeighReport, folder: Path) -> None:
-    """The recommendation per component, every candidate under it, whole systems, and the files."""
+    """The recommendation per component, its candidates and reasons under it, whole systems, and the files."""
     from steelyard.decision import sentences
 
     out.print()
-    out.print(f"[bold]{sentences.headline(weighed)}[/bold]")
-    out.print(f"[dim]{sentences.summary(weighed)}[/dim]")
+    out.print(sentences.headline(weighed), style="bold", markup=False)
+    out.print(sentences.summary(weighed), style="dim", markup=False)
     for component in weighed.components:
-        out.print()
-        out.print(_component_table(component, int(weighed.inputs["horizon_months"])))
-        for reason in component.decision.reasons[:2]:
-            out.print(f"  {reason.because}", markup=False)
-        if component.decision.next_step:
-            out.print(f"  next: {component.decision.next_step}", markup=False)
-    if weighed.systems:
-        out.print()
-        out.print(_systems_table(weighed))
-        out.print(f"  {sentences.system_sentence(weighed)}", markup=False)
-    if weighed.skipped:
-        out.print()
-        out.print(f"[dim]taken from earlier runs, nothing they depend on changed: {len(weighed.skipped)}[/dim]")
-        for line in weighed.skipped:
-            out.print(f"  [dim]{line}[/dim]")
+        _show_component(out, component, int(weighed.inputs["horizon_months"]))
     out.print()
-    for name, file in weighed.files.items():
-        out.print(f"{name:>7}  {folder / file}", markup=False)
+    if weighed.systems:
+        out.print("[bold]Whole systems[/bold], end to end")
+        out.print(_systems_table(weighed))
+        _notes(out, [("", sentences.system_sentence(weighed))])
+    elif weighed.systems_note:
+        _notes(out, [("whole systems", weighed.systems_note)])
+    _show_skipped(out, weighed.skipped)
+    out.print()
+    _notes(out, [(name, str(folder / file)) for name, file in weighed.files.items()])
 
 
 def next_steps(out: Console, folder: Path) -> None:
@@ -61,31 +57,33 @@ def next_steps(out: Console, folder: Path) -> None:
     where = shlex.quote(str(folder))
     out.print()
     out.print("[bold]Next[/bold]")
-    out.print(f"  open {where}/report.html in a browser", markup=False)
-    out.print(f'  steelyard -w {where} ask "How long until a payout arrives?"', markup=False)
-    out.print(f'  steelyard -w {where} route "money went out twice this morning"', markup=False)
-    out.print(f"  steelyard -w {where} status", markup=False)
-    out.print(
-        "  steelyard init DIR --docs D --examples F --questions F --replies F   # the same on your own files",
-        markup=False,
-    )
+    for line in (
+        f"open {where}/report.html in a browser",
+        f'steelyard -w {where} ask "How long until a payout arrives?"',
+        f'steelyard -w {where} route "money went out twice this morning"',
+        f"steelyard -w {where} status",
+        "steelyard init DIR --docs D --examples F --questions F --replies F",
+    ):
+        # Commands are there to be copied, so they are never broken over two lines.
+        out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def show_findings(out: Console, findings: Sequence[Finding]) -> None:
     """Findings with place and remedy; errors first."""
+    from rich.padding import Padding
+    from rich.text import Text
+
     if not findings:
         out.print("[green]no findings[/green]")
         return
     for finding in findings[:SHOWN_FINDINGS]:
-        colour = SEVERITY_COLOURS[finding.severity]
-        place = " ".join(
-            part
-            for part in (finding.file or "", f"row {finding.row}" if finding.row else "", finding.field or "")
-            if part
+        row = f"row {finding.row}" if finding.row else ""
+        place = " ".join(part for part in (finding.file or "", row, finding.field or "") if part)
+        head = Text.assemble(
+            (f"{finding.severity:>7}", SEVERITY_COLOURS[finding.severity]), f"  {place}  ", (finding.code, "dim")
         )
-        out.print(f"[{colour}]{finding.severity:>7}[/{colour}]  {_plain(place)}", end="  ")
-        out.print(f"{finding.message} {finding.remedy}", markup=False, end=" ")
-        out.print(f"[{finding.code}]", style="dim", markup=False)
+        out.print(head)
+        out.print(Padding(Text(f"{finding.message} {finding.remedy}"), (0, 0, 0, 9)))
     if len(findings) > SHOWN_FINDINGS:
         out.print(f"... and {len(findings) - SHOWN_FINDINGS} more: steelyard check --json")
     counts = {name: sum(one.severity == name for one in findings) for name in SEVERITY_COLOURS}
@@ -97,8 +95,9 @@ def show_trained(out: Console, trained: Trained) -> None:
     if trained.versions:
         show_versions(out, trained.versions)
     if trained.skipped:
-        names = ", ".join(f"{one.component}/{one.candidate}@{one.version}" for one in trained.skipped)
-        out.print(f"[dim]unchanged, not fitted again: {names}[/dim]")
+        out.print("unchanged, not fitted again:", style="dim")
+        names = _grouped((one.component, f"{one.candidate}@{one.version}") for one in trained.skipped)
+        _notes(out, quiet=names)
 
 
 def show_versions(out: Console, versions: Sequence[VersionRecord]) -> None:
@@ -106,19 +105,19 @@ def show_versions(out: Console, versions: Sequence[VersionRecord]) -> None:
     if not versions:
         out.print("no versions yet: steelyard train")
         return
-    table = _table("component", "candidate", ("version", True), ("seconds", True), "validation", "dataset", "made")
+    wide = out.width >= WIDE
+    columns: list[str | tuple[str, bool]] = ["component", "candidate", ("version", True), ("fit", True), "validation"]
+    table = _table(*columns, *(("data", "made") if wide else ()))
     for one in versions:
-        metrics = ", ".join(
-            f"{name.removeprefix('validation_')} {value:.3f}" for name, value in list(one.metrics.items())[:2]
-        )
+        metrics = [f"{name.removeprefix('validation_')} {value:.3f}" for name, value in one.metrics.items()]
+        more = (one.dataset[:10], one.created[:16]) if wide else ()
         table.add_row(
             one.component,
             one.candidate,
             str(one.version),
-            f"{one.seconds:.1f}",
-            metrics,
-            one.dataset[:10],
-            one.created[:16],
+            f"{one.seconds:.1f} s",
+            ", ".join(metrics[: 2 if wide else 1]),
+            *more,
         )
     out.print(table)
 
@@ -126,124 +125,203 @@ def show_versions(out: Console, versions: Sequence[VersionRecord]) -> None:
 def show_status(out: Console, status: Mapping[str, Any]) -> None:
     """The workspace's state."""
     corpus = status["corpus"]
-    out.print(f"[bold]{_plain(status['workspace'])}[/bold]")
+    out.print(status["workspace"], style="bold", markup=False)
     if corpus:
+        broken = f"; {len(corpus['failing'])} could not be read" if corpus["failing"] else ""
         out.print(
-            f"corpus: generation {corpus['generation']} of {corpus['created'][:16]}, {corpus['documents']} documents, "
-            f"{corpus['passages']:,} passages, {len(corpus['failing'])} not readable"
+            f"generation {corpus['generation']} of {corpus['created'][:16]}: {corpus['documents']} documents, "
+            f"{corpus['passages']:,} passages{broken}"
         )
-    table = _table("component", "task", ("rows", True), ("versions", True), "recommended", "verdict", "data")
+        _notes(out, [(one["path"], one["reason"]) for one in corpus["failing"]])
+    wide = out.width >= WIDE
+    table = _table(
+        "component", *(("task",) if wide else ()), ("rows", True), ("versions", True), "verdict", "runs", "data"
+    )
     for name, one in status["components"].items():
         table.add_row(
             name,
-            one["task"],
+            *((one["task"],) if wide else ()),
             str(one.get("rows", "-")),
             str(one["versions"]),
+            (one["recommendation"] or "-").replace("_", " "),
             one["recommended"] or "-",
-            one["recommendation"] or "-",
             one["data"],
         )
     out.print(table)
-    out.print(f"last decision: {status['last_decision'] or 'none'}")
+    out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)
 
 
 def show_settings(out: Console, settings: Mapping[str, Any]) -> None:
-    """Every setting as `section.key = value`."""
+    """Every setting as `section.key = value`, values as TOML writes them."""
 
     def lines(prefix: str, value: Any) -> list[str]:
         if isinstance(value, Mapping):
             return [line for key, one in value.items() for line in lines(f"{prefix}.{key}" if prefix else key, one)]
         if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
             return [line for at, one in enumerate(value) for line in lines(f"{prefix}[{at}]", one)]
-        return [f"{prefix} = {value!r}"]
+        return [f"{prefix} = {_toml(value)}"]
 
     for line in lines("", settings):
-        out.print(line, markup=False)
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def show_bench(out: Console, result: Mapping[str, Any]) -> None:
     """A benchmark's rows; one table per set of columns."""
-    out.print(f"[bold]{result['name']}[/bold]")
+    out.print(result["name"], style="bold", markup=False)
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in result["rows"]:
         groups.setdefault(tuple(row), []).append(row)
     for columns, rows in groups.items():
-        table = _table(*(column for column in columns))
+        table = _table(*(column.replace("_", " ") for column in columns))
         for row in rows:
             table.add_row(*(_cell(row[column]) for column in columns))
         out.print(table)
 
 
-def _component_table(component: ComponentResult, months: int) -> Table:
-    from steelyard.decision import wording
+def _show_component(out: Console, component: ComponentResult, months: int) -> None:
+    from rich.text import Text
+
+    from steelyard.decision import sentences, wording
 
     decision = component.decision
-    colour = COLOURS[decision.recommendation]
-    title = (
-        f"[bold]{component.name}[/bold]  [{colour}]{wording.verdict_name(decision.recommendation)}[/{colour}]"
-        f"  confidence {decision.confidence:.0%}  [dim]{component.n_holdout} sealed items; shows differences from "
-        f"{wording.points(component.smallest_detectable_difference)}[/dim]"
+    out.print()
+    out.print(
+        Text.assemble(
+            (component.name, "bold"),
+            "  ",
+            (wording.verdict_name(decision.recommendation), COLOURS[decision.recommendation]),
+            f"  confidence {wording.probability(decision.confidence)}",
+        )
     )
+    shows = wording.points(component.smallest_detectable_difference)
+    out.print(f"{component.n_holdout} sealed rows, which show differences from {shows}", style="dim", markup=False)
+    out.print(_component_table(component, months, wide=out.width >= WIDE))
+    reason = sentences.main_reason(component)
+    notes = [] if reason is None else [("why", reason.because)]
+    if decision.next_step:
+        notes.append(("next", decision.next_step))
+    _notes(out, notes, quiet=[*_ruled_out(component), *_not_measured(component)])
+
+
+def _component_table(component: ComponentResult, months: int, *, wide: bool) -> Table:
+    from rich.text import Text
+
+    from steelyard.decision import wording
+
+    more: tuple[tuple[str, bool], ...] = (("build", True), ("refresh", True), ("leaks", True)) if wide else ()
     table = _table(
         "",
         "candidate",
         "approach",
         (wording.metric_name(component.metric), True),
         ("p95", True),
-        ("build", True),
-        ("refresh", True),
-        ("leaks", True),
+        *more,
         (f"{months} months", True),
-        "remark",
-        title=title,
     )
     for one in component.candidates:
-        chosen = one.name == decision.candidate
-        style = "bold" if chosen else ("dim" if not one.feasible or one.quality is None else "")
-        remark = one.why_not or ("needs a generator" if one.not_measured else "")
+        if one.quality is None:
+            continue
+        chosen = one.name == component.decision.candidate
+        details = (wording.seconds(one.build_s), wording.seconds(one.refresh_s), str(one.leaks)) if wide else ()
         table.add_row(
             "▶" if chosen else "",
             one.name,
-            f"[{COLOURS[one.approach]}]{wording.verdict_name(one.approach)}[/{COLOURS[one.approach]}]",
-            wording.interval_text(one.quality) if one.quality else "not measured",
+            Text(wording.verdict_name(one.approach), COLOURS[one.approach]),
+            wording.interval_text(one.quality),
             wording.milliseconds(one.p95_ms),
-            wording.seconds(one.build_s),
-            wording.seconds(one.refresh_s),
-            str(one.leaks) if one.quality else "–",
+            *details,
             wording.usd(one.usd_total),
-            remark,
-            style=style,
+            style="bold" if chosen else ("" if one.feasible else "dim"),
         )
     return table
+
+
+def _ruled_out(component: ComponentResult) -> list[tuple[str, str]]:
+    """Measured candidates that miss a requirement, by reason."""
+    missed = [one for one in component.candidates if one.quality is not None and one.why_not]
+    return [
+        ("ruled out", f"{names}: {why}") for why, names in _grouped((one.why_not or "", one.name) for one in missed)
+    ]
+
+
+def _not_measured(component: ComponentResult) -> list[tuple[str, str]]:
+    """Candidates that were not run, by reason, with what they would cost where that is known."""
+    left = [one for one in component.candidates if one.quality is None]
+    return [
+        ("not measured", f"{names}: {why}")
+        for why, names in _grouped((one.not_measured or one.why_not or "", _with_cost(one)) for one in left)
+    ]
+
+
+def _with_cost(one: CandidateResult) -> str:
+    from steelyard.decision import wording
+
+    return one.name if one.usd_total is None else f"{one.name} {wording.usd_short(one.usd_total)}"
 
 
 def _systems_table(weighed: WeighReport) -> Table:
     from steelyard.decision import wording
 
-    table = _table(
-        "system", "parts", ("handled right", True), ("p95", True), ("leaks", True), title="[bold]whole systems[/bold]"
-    )
+    table = _table("system", ("handled right", True), ("p95", True), ("leaks", True), "parts")
+    # The only column that may be long; it folds, the figures never do.
+    table.columns[-1].no_wrap = False
     for one in weighed.systems:
         table.add_row(
-            one.name.replace("_", " "),
-            " + ".join(one.parts.values()),
+            wording.system_name(one.name),
             wording.interval_text(one.quality),
             wording.milliseconds(one.p95_ms),
             str(one.leaks),
+            ", ".join(one.parts.values()),
         )
     return table
 
 
-def _table(*columns: str | tuple[str, bool], title: str | None = None) -> Table:
+def _show_skipped(out: Console, skipped: Sequence[str]) -> None:
+    if not skipped:
+        return
+    out.print()
+    out.print("Not done again, because nothing they depend on changed:", style="dim")
+    pairs = []
+    for line in skipped:
+        name = line.partition(":")[0]
+        component, slash, candidate = name.partition("/")
+        pairs.append((component, candidate) if slash else ("systems", name))
+    _notes(out, quiet=_grouped(pairs))
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each first text once, with all its second ones in a list."""
+    groups: dict[str, list[str]] = {}
+    for first, second in pairs:
+        groups.setdefault(first, []).append(second)
+    return [(first, ", ".join(seconds)) for first, seconds in groups.items()]
+
+
+def _notes(out: Console, notes: Sequence[tuple[str, str]] = (), quiet: Sequence[tuple[str, str]] = ()) -> None:
+    """Labelled lines under a table, quiet ones last and dim; a long one goes on under its own beginning."""
+    if not notes and not quiet:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for at, (label, text) in enumerate((*notes, *quiet)):
+        grid.add_row(f"  {label}" if label else "", Text(text), style="dim" if at >= len(notes) else "")
+    out.print(grid)
+
+
+def _table(*columns: str | tuple[str, bool]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         name, right = column if isinstance(column, tuple) else (column, False)
-        table.add_column(name, justify="right" if right else "left")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     return table
 
 
@@ -253,5 +331,11 @@ def _cell(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def _toml(value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -93,6 +93,7 @@ def ask(
     if generation is not None:
         parts.toolbox.library.generation(generation)
     answerer = parts.training.load(record, generation)
+    parts.toolbox.warm_up(record.candidate, generation)
     start = perf_counter()
     output = answerer.predict(Request(text=question, at=as_of), scope)
     seconds = perf_counter() - start
@@ -129,6 +130,7 @@ def route(parts: Parts, text: str, *, candidate: str | None, component: str | No
     name = parts.component_for("classify", component)
     record = version_for(parts, name, "classify", candidate)
     router = parts.training.load(record)
+    parts.toolbox.warm_up(record.candidate)
     start = perf_counter()
     output = router.predict(Request(text=text), Scope())
     return Routed(

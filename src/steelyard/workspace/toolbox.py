@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from steelyard.candidates import CANDIDATES
 from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
 from steelyard.corpus.history import change_times, repository
@@ -104,6 +105,15 @@ class Toolbox:
                 code="workspace.encoder_changed",
             )
         return Retriever(self.store, encoder, number)
+
+    def warm_up(self, candidate: str, generation: int | None = None) -> None:
+        """Load what the first call of a candidate would load, so that its time is what a served request takes."""
+        if CANDIDATES.part(candidate).needs == "documents":
+            search = self.search(self.encoder, generation)
+            if search is not None:
+                search.fused("warm up", Scope(), 1, 0.5)
+        else:
+            self.encoder.encode(["warm up"])
 
     def ingest(self, report: Report) -> IngestReport:
         """The next generation from the sources as they are now.
