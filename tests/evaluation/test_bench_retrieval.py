@@ -55,18 +55,19 @@ def test_every_method_is_a_row_with_scores_over_all_queries(xquad, tmp_path):
     encoder = CachedEncoder(FakeEncoder(256), tmp_path / "vectors.sqlite")
     rows = bench.measure_set(load_retrieval_set(xquad), encoder, lambda done, total: seen.append((done, total)))
     assert seen == [(len(TOPICS), len(TOPICS))]
-    assert [row["method"] for row in rows] == ["bm25s", "bm25", "dense", "fusion"]
-    for row in rows:
+    *methods, fusion = rows
+    assert [row["method"] for row in methods] == ["bm25s", "bm25", "dense", "fusion"]
+    for row in methods:
         assert row["queries"] == len(TOPICS)
         assert (row["documents"], row["passages"]) == (len(TOPICS), len(TOPICS))
         assert 0.0 < row["ndcg_at_10"] <= 1.0
     # Each question names the one word that its document alone holds.
     assert [row["ndcg_at_10"] for row in rows[:2]] == [1.0, 1.0]
     assert [row["recall_at_5"] for row in rows[:2]] == [1.0, 1.0]
-    fusion = rows[-1]
-    assert len(fusion["dense_weight"]) == 2
+    assert fusion["fusion"] == methods[-1]["ndcg_at_10"]
+    assert len(fusion["dense_weights"]) == 2
     assert fusion["better_part"] in ("bm25", "dense")
-    assert fusion["difference"]["low"] <= fusion["difference"]["mean"] <= fusion["difference"]["high"]
+    assert fusion["gain_low"] <= fusion["gain"] <= fusion["gain_high"]
 
 
 def test_the_halves_are_disjoint_cover_all_and_stay_the_same():
