@@ -13,7 +13,10 @@ from steelyard.schema.errors import MissingExtraError, NotFoundError, nearest
 
 @dataclass(frozen=True)
 class Part:
-    """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries."""
+    """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
+
+    Candidates also carry `approach`, `task`, what they need (`documents`), and whether they are the plain baseline of their task.
+    """
 
     target: str
     role: str
@@ -21,6 +24,7 @@ class Part:
     approach: str | None = None
     task: str | None = None
     needs: str | None = None
+    baseline: bool = False
 
 
 class Catalog:

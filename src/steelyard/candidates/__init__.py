@@ -16,6 +16,7 @@ CANDIDATES = Catalog(
             "words and character n-grams with a linear classifier; the plain baseline",
             task="classify",
             approach="fine_tune",
+            baseline=True,
         ),
         "knn": Part(
             "steelyard.candidates.classify_router:KnnRouter",
@@ -47,6 +48,7 @@ CANDIDATES = Catalog(
             task="answer",
             approach="rag",
             needs="documents",
+            baseline=True,
         ),
         "rag-dense": Part(
             "steelyard.candidates.answer_rag:RagDense",
@@ -74,6 +76,7 @@ CANDIDATES = Catalog(
             "the most usual approved reply for the slots; the plain baseline",
             task="write",
             approach="rag",
+            baseline=True,
         ),
         "exemplar": Part(
             "steelyard.candidates.write_approved:ExemplarWriter",
