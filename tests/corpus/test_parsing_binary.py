@@ -68,6 +68,11 @@ def test_pdf_running_heads_are_left_out():
     )
 
 
+def test_pdf_of_two_pages_loses_the_line_that_counts_them_and_no_other():
+    pages = [[(11, "Same words."), (11, f"Only {word}."), (9, f"Fees {n}")] for n, word in enumerate(("one", "two"), 1)]
+    assert parse("pdf", pdf(pages)).text.split() == ["Same", "words.", "Only", "one.", "Same", "words.", "Only", "two."]
+
+
 def test_pdf_that_cannot_be_read_says_why():
     with pytest.raises(ParseError, match="encrypted"):
         parse("pdf", pdf([[(11, "x")]], encrypt="secret"))

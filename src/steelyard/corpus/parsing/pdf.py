@@ -122,7 +122,12 @@ def _without_running_heads(pages: Sequence[list[_Line]]) -> list[list[_Line]]:
     for lines in pages:
         seen.update({_pattern(line) for line in (*lines[:1], *lines[-1:])})
     least = max(MIN_RUNNING_PAGES, RUNNING_SHARE * len(pages))
-    running = {pattern for pattern, times in seen.items() if times >= least}
+    # Two pages prove it only for a line that counts them.
+    running = {
+        pattern
+        for pattern, times in seen.items()
+        if times >= least or (times == len(pages) > 1 and re.search(r"\b0\b", pattern))
+    }
     kept = []
     for lines in pages:
         if lines and _pattern(lines[-1]) in running:
