@@ -54,14 +54,13 @@ class Ranked:
 
 
 def bench_retrieval(data_root: Path, cache: Path, progress: Progress) -> dict[str, Any]:
-    """Measure every set in `data_root`; `{"name": "retrieval", "rows": [...]}`: one row for each set and method, and
-    one for each set that compares fusion with its better part and the best peer.
+    """Measure every set in `data_root`; the result is `{"name": "retrieval", "rows": [...]}`.
 
-    Documents rank by their best passage. All queries are scored; the fusion weight of a query is tuned on the other
-    half of the queries (two folds, seeded), so no query has a part in its own weight. `validated` repeats the score
-    for the second half alone, with the weight from the first. `difference` is fusion minus its better part, with its
-    interval. `cache` keeps vectors by content, so a second run is quick. A set that is not there is a row that says
-    so.
+    There is one row for each set and method, and one for each set that compares fusion with its better part and the best
+    peer. Documents rank by their best passage. All queries are scored; the fusion weight of a query is tuned on the other
+    half of the queries (two folds, seeded), so no query has a part in its own weight. `validated` repeats the score for
+    the second half alone, with the weight from the first. `gain` is fusion minus its better part, with its interval.
+    `cache` keeps vectors by content, so a second run is quick. A set that is not there is a row that says so.
     """
     encoder = load_encoder("minilm")
     cached = CachedEncoder(encoder, cache / "vectors.sqlite")
