@@ -38,7 +38,6 @@ class Listed:
     role: str
     baseline: bool = False
     simplicity: int = 0
-    untrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,6 @@ def _measured(run: RunRecord, listed: Listed, split: Split, clusters: Sequence[s
         train_rows=len(split.train),
         wrong=mean_interval([_figure(result, WRONG) for result in run.items], clusters, seed=seed),
         declined=mean_interval([_figure(result, DECLINED) for result in run.items], clusters, seed=seed),
-        untrained=listed.untrained,
     )
 
 

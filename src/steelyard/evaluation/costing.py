@@ -44,7 +44,6 @@ class Measured:
     train_rows: int
     wrong: Interval
     declined: Interval
-    untrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,7 @@ def scenario_of(settings: Settings, updates_per_year: float, options: tuple[Opti
 def option_of(measured: Measured, economics: EconomicsSettings) -> Option:
     """A measured embedded candidate as an option: labour by approach, measured seconds at the price of a core, measured errors."""
     share = economics.embedded_share
-    retrains = measured.approach in ("fine_tune", "hybrid") and not measured.untrained
+    retrains = measured.approach in ("fine_tune", "hybrid")
     seconds = max(measured.mean_seconds, 1e-4)
     per_replica = BUSY_SHARE * HOURS_PER_MONTH * 3600 * CORES_PER_REPLICA / seconds
     labour = _labour(measured.approach, economics, share)

@@ -204,14 +204,13 @@ class Weighing:
 def listed_candidate(name: str) -> Listed:
     """What the table of candidates says of `name`; a baseline is simpler than a single approach, that than two together."""
     part = CANDIDATES.part(name)
-    untrained = "baseline" in part.role
+    plain = "baseline" in part.role
     return Listed(
         name=name,
         approach=part.approach,  # type: ignore[arg-type]
         role=part.role,
         baseline=part.baseline,
-        simplicity=0 if untrained else 2 if part.approach == "hybrid" else 1,
-        untrained=untrained,
+        simplicity=0 if plain else 2 if part.approach == "hybrid" else 1,
     )
 
 
