@@ -27,7 +27,7 @@ def test_every_candidate_of_a_component_is_fitted_and_registered_once(tool_libra
     assert [(one.candidate, one.version) for one in first.versions] == [(name, 1) for name in FEW["intent"]]
     assert again.versions == ()
     assert again.skipped == first.versions
-    assert all(0 <= one.metrics["validation_accuracy"] <= 1 for one in first.versions)
+    assert all(0 <= one.metrics["seen_accuracy"] <= 1 for one in first.versions)
     assert [f"{one.candidate}@{one.version}" for one in workspace.versions()] == [f"{n}@1" for n in FEW["intent"]]
 
 

@@ -109,7 +109,7 @@ def show_versions(out: Console, versions: Sequence[VersionRecord]) -> None:
     columns: list[str | tuple[str, bool]] = ["component", "candidate", ("version", True), ("fit", True), "validation"]
     table = _table(*columns, *(("data", "made") if wide else ()))
     for one in versions:
-        metrics = [f"{name.removeprefix('validation_')} {value:.3f}" for name, value in one.metrics.items()]
+        metrics = [f"{name.removeprefix('seen_')} {value:.3f}" for name, value in one.metrics.items()]
         more = (one.dataset[:10], one.created[:16]) if wide else ()
         table.add_row(
             one.component,
