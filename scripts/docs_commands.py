@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 KEYS = Path(__file__).parents[1] / "docs" / "figures" / "json-keys.json"
+
+FEW = 4
+"""Commands with more keys than this in common are said to be alike; fewer may be chance."""
 
 HEAD = """# Commands
 
@@ -42,9 +45,24 @@ def page(now: str) -> str:
     for name, command in commands(root):
         parts += [f"\n## `{name}`\n", _usage(name, command), "", _text(command.help), ""]
         parts += [_table(command)]
-        if name in keys:
-            parts += ["", "JSON keys: " + ", ".join(f"`{key}`" for key in keys[name]) + "."]
+        parts += _keys(name, keys)
     return "\n".join(parts) + "\n"
+
+
+def _keys(name: str, keys: Mapping[str, Sequence[str]]) -> list[str]:
+    if name not in keys:
+        return []
+    same = [other for other in keys if other != name and keys[other] == keys[name] and len(keys[name]) > FEW]
+    if same and list(keys).index(same[0]) > list(keys).index(name):
+        return ["", f"JSON: as `{same[0]}`."]
+    by_parent: dict[str, list[str]] = {}
+    for key in keys[name]:
+        parent, _, last = key.rpartition(".")
+        by_parent.setdefault(parent, []).append(last)
+    rows = (
+        f"| `{parent or 'top'}` | {', '.join(f'`{key}`' for key in found)} |" for parent, found in by_parent.items()
+    )
+    return ["", "| JSON | keys |", "|---|---|", *rows]
 
 
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -110,7 +110,7 @@ def recommendations(found: Row) -> str:
         rows.append(
             (
                 f"`{name}` ({one['task']})",
-                f"{APPROACHES[one['recommendation']]}, {one['confidence']:.0%} sure",
+                f"{APPROACHES[one['recommendation']]}, {one['confidence'] * 100:.0f} % sure",
                 described(chosen),
                 described(other),
                 str(one["rows"]["holdout"]),
@@ -159,7 +159,7 @@ def candidates(found: Row) -> str:
             f"USD, {found['horizon_months']} months:",
             "",
         )
-        verdict = f"**{APPROACHES[one['recommendation']]}**, {one['confidence']:.0%} sure"
+        verdict = f"**{APPROACHES[one['recommendation']]}**, {one['confidence'] * 100:.0f} % sure"
         shown = f"{one['rows']['holdout']} sealed rows show differences from {points(one['smallest_detectable_difference'])}"
         lines = [f"### `{name}`: {verdict}", "", table(heads, rows), "", f"{shown}."]
         if one["next_step"]:

@@ -77,7 +77,7 @@ def demo(folder: Path) -> None:
             "route": {"message": MESSAGE, **routed},
         },
     )
-    write("json-keys", {name: sorted(set(keys(result))) for name, result in results(folder, again["result"])})
+    write("json-keys", {name: list(dict.fromkeys(keys(result))) for name, result in results(folder, again["result"])})
 
 
 def results(folder: Path, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -175,7 +175,7 @@ def keys(value: Any, prefix: str = "", depth: int = 3) -> Iterator[str]:
 NAMED = {
     "components", "systems", "components.NAME.candidates[].metrics", "components.NAME.holdout_uses", "inputs", "provenance", "totals_usd",
     "lines", "p_cheapest", "components.NAME.p_cheapest", "components.NAME.total_usd", "usd_per_query", "systems.NAME.parts",
-    "systems.NAME.metrics", "versions[].metrics", "components.NAME.curve.totals", "files",
+    "systems.NAME.metrics", "mean_usd", "interval_usd", "regret_usd", "versions[].metrics", "components.NAME.curve.totals", "files",
 }  # fmt: skip
 """Objects whose keys are names of a workspace, of approaches or of inputs."""
 
