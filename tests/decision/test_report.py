@@ -13,6 +13,7 @@ from weigh_report import SCRIPT, hostile_report, open_report, weigh_report
 
 from steelyard.decision import charts, sentences, wording
 from steelyard.decision.report import render_json, render_record, render_report
+from steelyard.schema.decision import Excluded, Reason
 from steelyard.schema.statistics import Comparison, Interval
 from steelyard.schema.weighing import WeighReport
 
@@ -207,6 +208,15 @@ def test_an_open_decision_says_so_and_what_to_do_next() -> None:
     assert "not decided" in record
 
 
+def test_an_open_decision_names_what_to_run_until_then() -> None:
+    part = weigh_report().components[1]
+    part = replace(part, decision=replace(part.decision, recommendation="not_enough_evidence"))
+    report = replace(weigh_report(), components=(part,))
+    assert "until then rag-hybrid" in Page(render_report(report)).text
+    assert "| answer | not decided, until then rag-hybrid | not enough evidence |" in render_record(report)
+    assert sentences.component_title(part) == "answer: not enough evidence, until then rag-hybrid"
+
+
 def test_the_json_has_no_number_that_json_does_not_know() -> None:
     report = weigh_report()
     part = replace(report.components[0], smallest_detectable_difference=float("inf"), evpi_usd=float("nan"))
@@ -311,6 +321,31 @@ def test_the_curve_sentence_says_who_is_cheaper_where() -> None:
     assert "knn is the cheaper below, linear above. Today's 120,000 are above." in said
     never = replace(component, curve=replace(component.curve, break_even=None))
     assert "no break-even" in sentences.curve_sentence(never)
+
+
+def test_candidates_that_are_out_for_one_cause_are_named_in_one_reason() -> None:
+    part = weigh_report().components[1]
+    cause = "It cannot cite where an answer stands."
+    excluded = tuple(
+        Excluded(name=name, approach="fine_tune", criterion="provenance", because=cause) for name in ("one", "two")
+    )
+    each = tuple(
+        Reason(
+            criterion="provenance",
+            argues_for=f"against {one.name}",
+            weight=1.0,
+            because=f"{one.name}: {cause}",
+            kind="hard",
+        )
+        for one in excluded
+    )
+    part = replace(part, decision=replace(part.decision, reasons=(*each, *part.decision.reasons), excluded=excluded))
+    shown = sentences.reasons_of(part)
+    assert [one.because for one in shown] == [
+        f"one and two: {cause}",
+        *(one.because for one in part.decision.reasons[2:]),
+    ]
+    assert sentences.reasons_of(weigh_report().components[0]) == list(weigh_report().components[0].decision.reasons)
 
 
 def test_flips_say_direction_and_what_holds_now() -> None:

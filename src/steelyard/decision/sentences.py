@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from steelyard.decision.wording import (
     ROW_NAMES,
     TASK_NAMES,
@@ -153,8 +155,39 @@ def flip_sentence(flip: Flip) -> str:
         when = f"at {then} or {'below' if float(flip.to_value) < float(flip.from_value or 0) else 'above'}"
     else:
         when = f"becomes {then}"
-    becomes = verdict_name(flip.becomes) + (f", with {flip.candidate}" if flip.candidate else "")
-    return f"{input_name(flip.input)} {when} (now {now}): {becomes}"
+    return f"{input_name(flip.input)} {when} (now {now}): {becomes(flip)}"
+
+
+def becomes(flip: Flip) -> str:
+    """The verdict after a flip, with its candidate where one is recommended then."""
+    named = flip.candidate is not None and flip.becomes != OPEN
+    return verdict_name(flip.becomes) + (f", with {flip.candidate}" if named else "")
+
+
+def reasons_of(component: ComponentResult) -> list[Reason]:
+    """The reasons, strongest first; candidates that are out for the same cause are named in one."""
+    excluded = component.decision.excluded
+    causes = {f"{one.name}: {one.because}": one.because for one in excluded}
+    found: list[Reason] = []
+    said: set[str] = set()
+    for reason in component.decision.reasons:
+        cause = causes.get(reason.because)
+        if cause is None:
+            found.append(reason)
+        elif cause not in said:
+            said.add(cause)
+            names = [one.name for one in excluded if one.because == cause]
+            found.append(replace(reason, argues_for=f"against {joined(names)}", because=f"{joined(names)}: {cause}"))
+    return found
+
+
+def not_measured(component: ComponentResult) -> dict[str, list[str]]:
+    """Why some candidates were not measured, to their names."""
+    found: dict[str, list[str]] = {}
+    for one in component.candidates:
+        if one.quality is None:
+            found.setdefault(one.not_measured or "no reason given", []).append(one.name)
+    return found
 
 
 def cheaper_sides(component: ComponentResult) -> tuple[str, str]:
@@ -197,11 +230,8 @@ def next_steps(report: WeighReport) -> list[str]:
 def component_title(component: ComponentResult) -> str:
     """The component's verdict as a title: `intent: fine-tuned, with linear`."""
     decision = component.decision
-    tail = ""
-    if decision.candidate:
-        tail = (
-            f" ({decision.candidate} is ahead)" if decision.recommendation == OPEN else f", with {decision.candidate}"
-        )
+    tails = {OPEN: f", until then {decision.candidate}", "either": f", we take {decision.candidate}"}
+    tail = tails.get(decision.recommendation, f", with {decision.candidate}") if decision.candidate else ""
     return f"{component.name}: {verdict_name(decision.recommendation)}{tail}"
 
 

@@ -245,14 +245,14 @@ def usd_short(value: float | None) -> str:
 
 
 def usd_fine(value: float | None) -> str:
-    """Small money, to three significant digits.
+    """Money down to fractions of a cent, to three significant digits.
 
-    >>> usd_fine(0.2134), usd_fine(132.4)
-    ('$0.213', '$132')
+    >>> usd_fine(0.2134), usd_fine(9.4), usd_fine(132.4)
+    ('$0.213', '$9.40', '$132')
     """
     if value is None:
         return "–"
-    return usd(value) if abs(value) >= 100 or value == 0 else f"${value:.3g}"
+    return usd(value) if abs(value) >= 1 or value == 0 else f"${value:.3g}"
 
 
 def milliseconds(value: float | None) -> str:
