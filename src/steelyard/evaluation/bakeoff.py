@@ -76,23 +76,9 @@ def decide_component(
     options += [one.option for one in unmeasured if one.option is not None]
     priced = price(settings, updates_per_year, options, list(measured), listed, seed=seed)
     results = [_result(run, listed[run.candidate], measured[run.candidate], priced, clusters, seed) for run in runs]
-    smallest = _smallest(comparisons)
-    component = MeasuredComponent(
-        component=name,
-        task=task,
-        metric=metric,
-        requirements=_requirements(settings, task),
-        candidates=tuple(
-            _evidence(result, listed[result.name], measured[result.name], priced, settings) for result in results
-        )
-        + tuple(_unmeasured_evidence(one, priced) for one in unmeasured),
-        comparisons=tuple(comparisons),
-        smallest_detectable_difference=smallest,
-        n_holdout=len(split.holdout),
-        baseline=next((one.name for one in listed.values() if one.baseline and one.name in scores), None),
-        queries_per_month=settings.traffic.queries_per_month,
-        wrong_answer_usd=settings.economics.wrong_answer_usd,
-    )
+    evidence = [_evidence(one, listed[one.name], measured[one.name], priced, settings) for one in results]
+    evidence += [_unmeasured_evidence(one, priced) for one in unmeasured]
+    component = _component(name, task, split, evidence, comparisons, listed, settings, metric)
     decision = replace(recommend_measured(component), break_even_queries_per_month=_break_even(priced, listed))
     excluded = {one.name: one.because for one in decision.excluded}
     results += [_unmeasured_result(one, priced) for one in unmeasured]
@@ -107,12 +93,38 @@ def decide_component(
         candidates=tuple(sorted((_with_exclusion(one, excluded) for one in results), key=_order)),
         comparisons=tuple(comparisons),
         decision=decision,
-        smallest_detectable_difference=smallest,
+        smallest_detectable_difference=component.smallest_detectable_difference,
         curve=priced.curve,
         sensitivity=priced.sensitivity,
         evpi_usd=priced.evpi_usd,
         holdout_uses=dict(holdout_uses or {}),
         leaks_into_training=leaks_into_training,
+    )
+
+
+def _component(
+    name: str,
+    task: Task,
+    split: Split,
+    evidence: Sequence[CandidateEvidence],
+    comparisons: Sequence[Comparison],
+    listed: Mapping[str, Listed],
+    settings: Settings,
+    metric: str,
+) -> MeasuredComponent:
+    measured = {one.name for one in evidence if one.quality is not None}
+    return MeasuredComponent(
+        component=name,
+        task=task,
+        metric=metric,
+        requirements=_requirements(settings, task),
+        candidates=tuple(evidence),
+        comparisons=tuple(comparisons),
+        smallest_detectable_difference=_smallest(comparisons),
+        n_holdout=len(split.holdout),
+        baseline=next((one.name for one in listed.values() if one.baseline and one.name in measured), None),
+        queries_per_month=settings.traffic.queries_per_month,
+        wrong_answer_usd=settings.economics.wrong_answer_usd,
     )
 
 

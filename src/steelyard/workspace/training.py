@@ -189,7 +189,7 @@ class Training:
         if not rows:
             return {}
         task: Task = self._examples.component(component).task
-        truth = Truth(out_of_scope_label=tools.out_of_scope_label)
+        truth = Truth(stored_text=self._toolbox.stored_text, out_of_scope_label=tools.out_of_scope_label)
         results = run_items(
             fitted, rows, lambda item, output: score(item, output, truth), primary=primary_metric(task, rows)
         )
