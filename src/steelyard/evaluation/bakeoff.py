@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steelyard.config import Settings
+from steelyard.decision.burden import burden
 from steelyard.decision.measured import recommend_measured
 from steelyard.evaluation.costing import Measured, option_of
 from steelyard.evaluation.pricing import Priced, price
 from steelyard.evaluation.scoring import DECLINED, FIGURES, WRONG
 from steelyard.metrics.scores import Score, Unscored
 from steelyard.metrics.statistics import compare_all, mean_interval
-from steelyard.schema.decision import CandidateEvidence, MeasuredComponent, Requirements
-from steelyard.schema.economics import Option
+from steelyard.schema.decision import Burden, CandidateEvidence, Facts, MeasuredComponent, Requirements
+from steelyard.schema.economics import Option, exact
 from steelyard.schema.items import Approach, Split, Task
 from steelyard.schema.runs import ItemResult, RunRecord
 from steelyard.schema.statistics import Comparison, Interval
@@ -79,7 +80,13 @@ def decide_component(
     evidence = [_evidence(one, listed[one.name], measured[one.name], priced, settings) for one in results]
     evidence += [_unmeasured_evidence(one, priced) for one in unmeasured]
     component = _component(name, task, split, evidence, comparisons, listed, settings, metric)
-    decision = replace(recommend_measured(component), break_even_queries_per_month=_break_even(priced, listed))
+    decision = replace(
+        recommend_measured(component),
+        break_even_queries_per_month=_break_even(priced, listed),
+    )
+    chosen = next((option for option in options if option.name == decision.candidate), None)
+    if chosen is not None:
+        decision = replace(decision, burden=_burden(chosen, updates_per_year))
     excluded = {one.name: one.because for one in decision.excluded}
     results += [_unmeasured_result(one, priced) for one in unmeasured]
     return ComponentResult(
@@ -100,6 +107,15 @@ def decide_component(
         holdout_uses=dict(holdout_uses or {}),
         leaks_into_training=leaks_into_training,
     )
+
+
+def _burden(option: Option, updates_per_year: float) -> Burden:
+    """The jobs of the option's approach, with the hours that its own cost is computed from."""
+    jobs = burden(Facts(knowledge_update_per_year=updates_per_year), option.approach)
+    hours = exact(option.operations_hours_per_month)
+    hours += exact(updates_per_year) / 12 * exact(option.update_hours)
+    hours += exact(option.retrains_per_year) / 12 * exact(option.retrain_hours)
+    return replace(jobs, hours_per_month=float(hours))
 
 
 def _component(
