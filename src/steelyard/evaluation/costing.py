@@ -82,6 +82,26 @@ def scenario_of(settings: Settings, updates_per_year: float, options: tuple[Opti
     )
 
 
+def check_prices(settings: Settings) -> None:
+    """Nothing, when costs can be computed from these settings; asked before anything is built.
+
+    Raises:
+        FactsError: a number is outside what the cost model takes.
+    """
+    nothing = Interval(mean=0.0, low=0.0, high=0.0, n=0)
+    trial = Measured(
+        name="trial",
+        approach="rag",
+        task="answer",
+        mean_seconds=0.0,
+        build_s=0.0,
+        train_rows=0,
+        wrong=nothing,
+        declined=nothing,
+    )
+    scenario_of(settings, 0.0, (option_of(trial, settings.economics),))
+
+
 def option_of(measured: Measured, economics: EconomicsSettings) -> Option:
     """A measured embedded candidate as an option: labour by approach, measured seconds at the price of a core, measured errors."""
     share = economics.embedded_share

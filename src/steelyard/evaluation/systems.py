@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
 from steelyard.candidates.system import System, SystemOutput
 from steelyard.components.slots import ANSWER_SLOT
-from steelyard.evaluation.run import request_of, scope_of
+from steelyard.dataset.places import places_of
+from steelyard.evaluation.run import WARM_UP, request_of, scope_of
 from steelyard.metrics.answers import contains_answer, leaks
 from steelyard.metrics.classify import decided_label
 from steelyard.metrics.statistics import compare_all, mean_interval
+from steelyard.schema.errors import SteelyardError
 from steelyard.schema.items import Approach, Item
 from steelyard.schema.scope import Access
 from steelyard.schema.statistics import Comparison, Interval
@@ -62,16 +65,22 @@ def run_cases(
     access_of: Callable[[str, str], Access | None],
     out_of_scope_label: str = "out_of_scope",
 ) -> tuple[CaseResult, ...]:
-    """Every case through the system, scored part by part. A message out of scope is routed right when it is declined."""
-    for case in cases[:2]:
-        system.respond(request_of(case), scope_of(case))
+    """Every case through the system, scored part by part. A message out of scope is routed right when it is declined.
+
+    A case on which a part raises a `SteelyardError` is wrong in all parts.
+    """
+    for case in cases[:WARM_UP]:
+        _respond(system, case)
     return tuple(_one(system, case, access_of, out_of_scope_label) for case in cases)
 
 
 def _one(
     system: System, case: Item, access_of: Callable[[str, str], Access | None], out_of_scope_label: str
 ) -> CaseResult:
-    output = system.respond(request_of(case), scope_of(case))
+    start = perf_counter()
+    output = _respond(system, case)
+    if output is None:
+        return _failed(system, case, perf_counter() - start)
     scores: dict[str, float] = {}
     if output.routed is not None and case.label is not None:
         scores["intent"] = float(decided_label(output.routed, out_of_scope_label) == case.label)
@@ -87,12 +96,37 @@ def _one(
         case=case.id,
         text=case.text,
         output=output.text,
-        expected=case.answers[0] if case.answerable and case.answers else "",
+        expected=_expected(case),
         scores=scores,
         right=float(bool(scores) and all(value == 1.0 for value in scores.values())),
         seconds=output.seconds,
         leaks=leaked,
     )
+
+
+def _respond(system: System, case: Item) -> SystemOutput | None:
+    try:
+        return system.respond(request_of(case), scope_of(case))
+    except SteelyardError:
+        return None
+
+
+def _failed(system: System, case: Item, seconds: float) -> CaseResult:
+    parts = (("intent", system.router), ("answer", system.answerer), ("reply", system.writer))
+    return CaseResult(
+        case=case.id,
+        text=case.text,
+        output="",
+        expected=_expected(case),
+        scores={name: 0.0 for name, part in parts if part is not None},
+        right=0.0,
+        seconds=seconds,
+        leaks=0,
+    )
+
+
+def _expected(case: Item) -> str:
+    return case.answers[0] if case.answerable and case.answers else ""
 
 
 def _answer_score(case: Item, output: SystemOutput) -> float:
@@ -106,7 +140,10 @@ def _answer_score(case: Item, output: SystemOutput) -> float:
 def _reply_score(case: Item, output: SystemOutput) -> float:
     given = {name: value for name, value in case.slots.items() if name != ANSWER_SLOT}
     written = output.written
-    if written is None or written.abstained or not written.text or "{" in written.text:
+    if written is None or written.abstained or not written.text:
+        return 0.0
+    # Braces that came in with a slot value are part of it; only the template's own places must be gone.
+    if any(f"{{{place}}}" in written.text for place in places_of(written.template or "")):
         return 0.0
     # The customer's and the agent's names must stand in every reply; other values only where the template has a place.
     needed = [given[name] for name in ("name", "agent") if name in given]

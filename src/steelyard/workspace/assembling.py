@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates.system import System
 from steelyard.dataset.rows import content_key
-from steelyard.evaluation.costing import updates_per_year
+from steelyard.evaluation.costing import check_prices, updates_per_year
 from steelyard.evaluation.run import now
 from steelyard.evaluation.systems import CaseResult, compare_systems, parts_of, run_cases, system_result
 from steelyard.registry.versions import RECOMMENDED
@@ -34,10 +34,12 @@ def weigh_workspace(
 
     Raises:
         DataError: a data file has errors.
+        FactsError: traffic or economics are outside what the cost model takes.
         NotFoundError: an unknown component.
         UserError: the settings name no component.
     """
     wanted = _wanted(parts, names)
+    check_prices(parts.settings)
     if parts.toolbox.has_documents and not parts.toolbox.generation:
         parts.toolbox.ingest(report)
     chosen_seed = parts.settings.measure.seed if seed is None else seed
