@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -93,7 +94,7 @@ class Toolbox:
         return f"{made.number}:{made.encoder}:{made.splitting}:{made.passages}:{made.created_at.isoformat()}"
 
     def search(self, encoder: Encoder, generation: int | None = None) -> Retriever | None:
-        """Search in a generation (the one in force by default); None before the first ingest."""
+        """Search in a generation (the one in force by default), under the access rules of now; None before the first ingest."""
         number = self.generation if generation is None else generation
         if not number or not self.has_documents:
             return None
@@ -104,7 +105,24 @@ class Toolbox:
                 remedy="Run `steelyard ingest` to embed the documents again, or take the setting back.",
                 code="workspace.encoder_changed",
             )
-        return Retriever(self.store, encoder, number)
+        store = self.store if number == self.generation else self._past(number)
+        return Retriever(store, encoder, number)
+
+    def _past(self, number: int) -> Store:
+        """An earlier generation with the rules of now: an index keeps the rules of its day, and a grant may be revoked since.
+
+        A document that has been withdrawn keeps the last rule it had.
+        """
+        passages = []
+        rules: dict[str, Access] = {}
+        for passage in self.library.passages(number):
+            if passage.document not in rules:
+                rules[passage.document] = self.library.history(passage.document)[-1].access
+            passages.append(replace(passage, access=rules[passage.document]))
+        vectors = self.cached_encoder.encode([passage.search_text for passage in passages])
+        made: Store = STORES.load("memory")()
+        made.stage(number, Staged(passages=passages, vectors=vectors), [])
+        return made
 
     def warm_up(self, candidate: str, generation: int | None = None) -> None:
         """Load what the first call of a candidate would load, so that its time is what a served request takes."""
