@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from steelyard.components.answer_types import asked_types, holds
-from steelyard.components.reader import FEATURES, UNTUNED, Reader, _Latest
+from steelyard.components.reader import FEATURES, LONGEST_WINDOW, UNTUNED, Reader, _Latest
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.metering import metered
 from steelyard.schema.corpus import Hit
@@ -26,7 +26,7 @@ def answer(question, *hits):
 
 
 def test_the_sentence_with_the_asked_words_and_value_is_quoted():
-    text = "Cards are charged monthly. The Studio plan costs 34 USD a month. The Solo plan is smaller."
+    text = "Cards are charged monthly. The Studio plan costs 34 USD a month. Bees make honey in summer."
     assert answer("How much is the Studio plan?", hit(text)) == "The Studio plan costs 34 USD a month."
 
 
@@ -49,6 +49,17 @@ def test_a_question_in_the_text_is_never_the_answer_alone():
     assert "press the cancel button" in answer("How do I cancel the plan?", hit(text))
 
 
+def test_a_neighbour_nearly_as_likely_is_quoted_as_well_and_an_unlikely_one_is_not():
+    near = "The Studio plan costs 34 USD a month. The Studio plan costs 340 USD a year. Bees make honey in summer."
+    assert answer("How much is the Studio plan?", hit(near)) == near[: near.index(" Bees")]
+
+
+def test_neighbours_are_not_joined_beyond_a_window():
+    filler = "for workshops with more than one pair of hands and less than six of them, whatever they make, "
+    near = f"The Studio plan costs, {filler} 34 USD. The Studio plan costs, {filler} 340 USD a year."
+    assert len(answer("How much is the Studio plan?", hit(near))) < LONGEST_WINDOW
+
+
 def test_nothing_quotable_gives_no_reading():
     reader = Reader(FakeEncoder(64))
     assert reader.read("anything", []) is None
@@ -65,7 +76,7 @@ def test_a_passage_is_encoded_once():
     first = reader.read("What is the fee?", hits)
     with metered() as meter:
         again = reader.read("What is the fee?", hits)
-    assert meter.calls == 0
+    assert meter.usage.encoder_tokens == sum(FakeEncoder(64).count_tokens(["What is the fee?"]))
     assert again.best == first.best
     assert np.array_equal(again.features, first.features)
 

@@ -82,8 +82,9 @@ class RagAnswer:
     def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
         """See `Candidate.fit`.
 
-        Reader weights are learned on train rows. The fusion weight and the probability of being right are learned on both; the
-        threshold is chosen on validation rows. Unanswerable rows teach when to decline, and nothing else.
+        Reader weights are learned on train rows. The fusion weight, the probability of being right and the threshold come from both,
+        for an untuned reader has learned from neither; a tuned one reads each train row with weights learned on the others.
+        Unanswerable rows teach when to decline, and nothing else.
 
         Raises:
             UserError: there are no documents.
@@ -95,8 +96,8 @@ class RagAnswer:
         readings = [(one, reader) for one in asked]
         if self._tuned:
             readings = [(one, fold) for fold, part in _folds(untuned, asked) for one in part]
-        held = [(self._ask(reader, item, dense_weight), reader) for item in validation]
-        self._fitted = _Fitted(dense_weight, reader, _fit_decliner(readings, held))
+        readings += [(self._ask(reader, item, dense_weight), reader) for item in validation]
+        self._fitted = _Fitted(dense_weight, reader, _fit_decliner(readings))
         return self
 
     def predict(self, request: Request, scope: Scope) -> Output:
@@ -254,12 +255,11 @@ def _folds(untuned: Reader, asked: Sequence[_Asked]) -> list[tuple[Reader, list[
     ]
 
 
-def _fit_decliner(train: Sequence[tuple[_Asked, Reader]], validation: Sequence[tuple[_Asked, Reader]]) -> Decliner:
-    rows, right, held = [], [], []
-    for place, (one, reader) in enumerate((*train, *validation)):
+def _fit_decliner(asked: Sequence[tuple[_Asked, Reader]]) -> Decliner:
+    rows, right = [], []
+    for one, reader in asked:
         reading = reader.choose(one.quotes, one.features)
         if reading is not None:
             rows.append(evidence_features(one.item.text, one.hits, reading))
             right.append(one.item.answerable and contains_answer(reading.best.text, one.item.answers) > 0)
-            held.append(place >= len(train))
-    return Decliner.fit(np.array(rows), np.array(right, dtype=np.bool_), np.array(held, dtype=np.bool_))
+    return Decliner.fit(np.array(rows), np.array(right, dtype=np.bool_))

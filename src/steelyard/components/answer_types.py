@@ -17,7 +17,7 @@ _ASKED = (
     (
         "money",
         r"\bhow much (?:is|are|does|do|will|would|did|money|for)\b|\bprices?\b|\bcosts?\b|\bfees?\b|\bcharged?\b|\bpay\b|\bpaid\b|"
-        r"\brate\b|\bper ?cent|\bdiscount|\bcredit\b|\bbonus|\bamount\b|\brefund",
+        r"\brate\b|\bper ?cent|\bdiscount|\bcredit\b|\bbonus|\bamount\b|\brefund|%",
     ),
     (
         "time",

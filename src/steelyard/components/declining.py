@@ -26,9 +26,8 @@ FEWEST_ROWS = 20
 MOST_LOST = 0.1
 """Share of the right answers that declining may cost at most: a team takes a system that hands over too much for a broken one."""
 
-REGULARISATION = (
-    0.3  # scikit-learn's C on standardised features: validation sets of 50 questions must not overfit 20 of them
-)
+FOLDS = 5
+REGULARISATION = 0.1  # scikit-learn's C on standardised features: sets of 50 questions must not overfit 20 of them
 _MOST_MARGIN = 2.0
 
 
@@ -64,26 +63,24 @@ class Decliner:
         self.threshold = threshold
 
     @classmethod
-    def fit(cls, features: Matrix, right: NDArray[np.bool_], on_validation: NDArray[np.bool_]) -> Self:
-        """Learn from questions whose quote was right or not: `features` (rows, features), the others (rows,).
+    def fit(cls, features: Matrix, right: NDArray[np.bool_]) -> Self:
+        """Learn from questions whose quote was right or not: `features` (rows, features), `right` (rows,).
 
-        Logistic regression on all rows gives the probability; the threshold comes from the validation rows (all, where there are
-        none). It is the one under which most questions are handled well, that is a right quote given or a wrong one declined,
-        among those that lose at most MOST_LOST of the right answers. With fewer than FEWEST_ROWS rows, or when all are alike,
-        nothing is ever declined.
+        Logistic regression gives the probability. The threshold is the one under which most questions are handled well, that is a
+        right quote given or a wrong one declined, among those that lose at most MOST_LOST of the right answers; for it, each row's
+        probability comes from a fit on the other rows. With fewer than FEWEST_ROWS rows, or fewer than FOLDS of a kind, nothing is
+        ever declined.
         """
-        if len(features) < FEWEST_ROWS or right.all() or not right.any():
+        if len(features) < FEWEST_ROWS or min(int(right.sum()), int((~right).sum())) < FOLDS:
             return cls._never(right)
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import StratifiedKFold
 
-        mean, scale = features.mean(axis=0), features.std(axis=0)
-        scale[scale < 1e-9] = 1.0
-        model = LogisticRegression(C=REGULARISATION, max_iter=1000).fit((features - mean) / scale, right)
-        weights = np.append(model.coef_[0], model.intercept_[0])
-        fitted = cls(np.vstack([np.append(mean, 0.0), np.append(scale, 1.0), weights]), 0.0)
-        chosen = on_validation if on_validation.any() else np.ones(len(right), dtype=bool)
-        scores = np.array([fitted.confidence(row) for row in features[chosen]])
-        fitted.threshold = best_threshold(scores, right[chosen])
+        fitted = cls(_coefficients(features, right), 0.0)
+        scores = np.zeros(len(right))
+        for learned, held in StratifiedKFold(FOLDS).split(features, right):
+            part = cls(_coefficients(features[learned], right[learned]), 0.0)
+            scores[held] = [part.confidence(row) for row in features[held]]
+        fitted.threshold = best_threshold(scores, right)
         return fitted
 
     @classmethod
@@ -100,6 +97,16 @@ class Decliner:
         mean, scale, weights = self.coefficients
         logit = float(((features - mean[:-1]) / scale[:-1]) @ weights[:-1] + weights[-1])
         return 1.0 / (1.0 + float(np.exp(-np.clip(logit, -50.0, 50.0))))
+
+
+def _coefficients(features: Matrix, right: NDArray[np.bool_]) -> Matrix:
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale < 1e-9] = 1.0
+    model = LogisticRegression(C=REGULARISATION, max_iter=1000).fit((features - mean) / scale, right)
+    weights = np.append(model.coef_[0], model.intercept_[0])
+    return np.vstack([np.append(mean, 0.0), np.append(scale, 1.0), weights])
 
 
 def best_threshold(scores: Matrix, right: NDArray[np.bool_], most_lost: float = MOST_LOST) -> float:

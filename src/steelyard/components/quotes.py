@@ -31,6 +31,7 @@ _COLUMNS = re.compile(r"\S(?: {2,}|\t+)\S")
 _GAP = re.compile(r" {2,}|\t+")
 _RULE = re.compile(r"[\s|:+=\-_~^`*#.<>{}()\[\]]*")
 _CODE = re.compile(r"[{};=<>$]|^\s*(?:[$#>]|curl\b|pip\b|[a-z_]+\()|::|\(\)", re.MULTILINE)
+_VALUED = re.compile(r"\w+\W+\w+\W+\w+.*\d\S*(?: ?(?:%|[A-Z]{3}|\w+))?$")  # a row of a table that lost its columns
 _ENDED = re.compile(r"[.!?…。！？｡;,][\"'”’»)\]」』）]*$")
 
 Line = tuple[int, int]
@@ -188,7 +189,7 @@ def _is_code(lines: Sequence[str]) -> bool:
 
 def _is_label(line: str) -> bool:
     line = line.strip()
-    return len(line) <= LONGEST_LABEL and (line.endswith("?") or not _ENDED.search(line))
+    return len(line) <= LONGEST_LABEL and (line.endswith("?") or not (_ENDED.search(line) or _VALUED.search(line)))
 
 
 def _rows(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
