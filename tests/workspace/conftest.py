@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steelyard.workspace import Workspace
-from workspace.tiny import lay_out, slimmed
+from workspace.tiny import lay_out, slimmed, weighed_once
 
 
 @pytest.fixture
@@ -17,14 +16,7 @@ def tool_library(tmp_path: Path) -> Path:
     return slimmed(lay_out(tmp_path / "tool-library"))
 
 
-@pytest.fixture(scope="session")
-def _weighed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = slimmed(lay_out(tmp_path_factory.mktemp("weighed") / "tool-library"))
-    Workspace(folder).weigh()
-    return folder
-
-
 @pytest.fixture
-def weighed(_weighed_once: Path, tmp_path: Path) -> Path:
+def weighed(tmp_path: Path) -> Path:
     """A tool library that was weighed before; a copy, so a test may change it."""
-    return Path(shutil.copytree(_weighed_once, tmp_path / "weighed"))
+    return Path(shutil.copytree(weighed_once(), tmp_path / "weighed"))

@@ -10,7 +10,7 @@ import pytest
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.workspace import Workspace
 from steelyard.workspace.parts import Parts
-from workspace.tiny import replace_in, rows
+from workspace.tiny import replace_in, rows, weigh
 
 STAFF = "docs-staff/"
 LOOKING_UP = ("rag-bm25", "rag-hybrid")
@@ -43,7 +43,7 @@ def test_the_same_question_is_answered_for_staff_and_not_from_the_staff_page_for
 
 
 def test_scoped_candidates_leak_nothing_on_the_holdout(weighed: Path) -> None:
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
     answer = next(one for one in report.components if one.name == "answer")
 
     assert {one.name: one.leaks for one in answer.candidates if one.name in LOOKING_UP} == dict.fromkeys(LOOKING_UP, 0)

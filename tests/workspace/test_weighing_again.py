@@ -13,7 +13,7 @@ import pytest
 
 from steelyard.schema.weighing import WeighReport
 from steelyard.workspace import Workspace
-from workspace.tiny import FEW, lay_out, replace_in
+from workspace.tiny import FEW, lay_out, replace_in, weigh
 
 EVERY = {f"{component}/{name}" for component, names in FEW.items() for name in names}
 SYSTEMS = {"pure rag", "pure fine tune", "hybrid"}
@@ -45,7 +45,7 @@ def test_unchanged_input_fits_and_measures_nothing_and_says_so(weighed: Path) ->
     versions = Workspace(weighed).versions()
     runs = sorted((weighed / ".steelyard" / "runs").iterdir())
 
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
 
     assert _done_again(report) == set()
     assert {line.split(":")[0] for line in report.skipped} == EVERY | SYSTEMS
@@ -57,7 +57,7 @@ def test_unchanged_input_fits_and_measures_nothing_and_says_so(weighed: Path) ->
 
 
 def test_two_weighs_of_the_same_runs_print_the_same_report(weighed: Path) -> None:
-    first, second = Workspace(weighed).weigh().to_json(), Workspace(weighed).weigh().to_json()
+    first, second = weigh(weighed).to_json(), weigh(weighed).to_json()
 
     assert {**first, "created": ""} == {**second, "created": ""}
 
@@ -74,13 +74,13 @@ def test_two_weighs_from_scratch_give_equal_decisions_and_qualities(weighed: Pat
 
 
 def test_a_seed_moves_the_draws_and_stands_in_the_report_but_nothing_is_fitted_again(weighed: Path) -> None:
-    usual, other = Workspace(weighed).weigh(), Workspace(weighed).weigh(seed=11)
+    usual, other = weigh(weighed), weigh(weighed, seed=11)
 
     assert _done_again(other) == set()
     assert (usual.inputs["seed"], other.inputs["seed"]) == (7, 11)
     means = [[one.quality.mean for one in part.candidates if one.quality] for part in (*usual.components,)]
     assert means == [[one.quality.mean for one in part.candidates if one.quality] for part in (*other.components,)]
-    assert _figures(Workspace(weighed).weigh(seed=11)) == _figures(other)
+    assert _figures(weigh(weighed, seed=11)) == _figures(other)
 
 
 def test_one_changed_label_does_again_only_its_component(weighed: Path) -> None:
@@ -90,7 +90,7 @@ def test_one_changed_label_does_again_only_its_component(weighed: Path) -> None:
         "Is there a waiting list for the plunge saw?,visit",
     )
 
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
 
     assert _done_again(report) == {f"intent/{name}" for name in FEW["intent"]}
     assert {record.version for record in Workspace(weighed).versions() if record.component == "intent"} == {1, 2}
@@ -103,7 +103,7 @@ def test_one_changed_document_is_read_alone_and_only_what_looks_it_up_is_measure
     replace_in(weighed / "docs" / "fees.txt", "costs 15 EUR", "costs 16 EUR")
 
     ingested = Workspace(weighed).ingest()
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
 
     assert (ingested.updated, ingested.unchanged, ingested.parsed) == (1, 7, 1)
     assert _done_again(report) == {"answer/rag-bm25", "answer/rag-hybrid"}
@@ -115,7 +115,7 @@ def test_one_changed_document_is_read_alone_and_only_what_looks_it_up_is_measure
 def test_a_changed_case_is_put_through_the_systems_again_and_nothing_else(weighed: Path) -> None:
     replace_in(weighed / "cases.jsonl", '"slots": {"name": "Jo"', '"slots": {"name": "Joan"')
 
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
 
     assert _done_again(report) == set()
     assert not SYSTEMS & {line.split(":")[0] for line in report.skipped}
@@ -126,12 +126,13 @@ def test_a_changed_reply_format_is_scored_again_without_a_fit(weighed: Path) -> 
         weighed / "steelyard.toml", 'examples = "replies.jsonl"', "examples = \"replies.jsonl\"\nformat = 'Hello .*'"
     )
 
-    report = Workspace(weighed).weigh()
+    report = weigh(weighed)
 
     assert _done_again(report) == {f"reply/{name}" for name in FEW["reply"]}
     assert {record.version for record in Workspace(weighed).versions()} == {1}
 
 
+@pytest.mark.slow
 def test_a_killed_weigh_goes_on_where_it_stopped(tool_library: Path) -> None:
     runs = tool_library / ".steelyard" / "runs"
     code = f"from steelyard.workspace import Workspace; Workspace({str(tool_library)!r}).weigh()"
@@ -168,7 +169,7 @@ def test_a_spent_budget_still_gives_a_report_and_lists_what_was_left_out(tool_li
         assert {*measured, *late} == set(FEW[component.name])
     assert (tool_library / "report.html").is_file()
 
-    later = Workspace(tool_library).weigh(["intent"])
+    later = weigh(tool_library, ["intent"])
 
     assert [one.name for one in later.components] == ["intent"]
     assert {one.name for one in later.components[0].candidates if one.quality} == set(FEW["intent"])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from steelyard.schema.weighing import WeighReport
+from steelyard.workspace import Workspace
+from steelyard.workspace.assembling import weigh_workspace
+from steelyard.workspace.parts import Parts
 
 FILES = Path(__file__).parent / "tool_library"
 
@@ -47,6 +56,23 @@ def replace_in(path: Path, old: str, new: str) -> None:
 def rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@lru_cache(maxsize=1)
+def weighed_once() -> Path:
+    """A slimmed tool library that was weighed with its report written; the same for all tests, so copy it before a change."""
+    folder = Path(tempfile.mkdtemp(prefix="tool-library-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    slimmed(lay_out(folder))
+    Workspace(folder).weigh()
+    return folder
+
+
+def weigh(folder: Path, names: Sequence[str] = (), *, seed: int | None = None) -> WeighReport:
+    """Weigh without writing the report: most of what an unchanged weigh takes is drawing its curves."""
+    workspace = Workspace(folder)
+    parts = Parts(folder, workspace.settings, workspace.state)
+    return weigh_workspace(parts, names, budget_s=None, seed=seed, report=lambda *_: None)
 
 
 def steelyard(*arguments: str, timeout: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -49,7 +49,8 @@ def show_weighed(out: Console, weighed: WeighReport, folder: Path) -> None:
         _notes(out, [("whole systems", weighed.systems_note)])
     _show_skipped(out, weighed.skipped)
     out.print()
-    _notes(out, [(name, str(folder / file)) for name, file in weighed.files.items()])
+    for name, file in weighed.files.items():
+        out.print(f"  {name:<6}  {folder / file}", markup=False, soft_wrap=True)
 
 
 def next_steps(out: Console, folder: Path) -> None:

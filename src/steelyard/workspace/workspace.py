@@ -170,9 +170,15 @@ class Workspace:
         """The state of the workspace: corpus, components, the last decision, and what is out of date."""
         from steelyard.workspace.checking import workspace_status
 
-        decided = self.folder / JSON_FILE
-        last = json.loads(decided.read_text(encoding="utf-8")) if decided.is_file() else None
-        return workspace_status(self._parts(), last)
+        return workspace_status(self._parts(), self._last_decision())
+
+    def _last_decision(self) -> dict[str, Any] | None:
+        """What `weigh` wrote last; None when it never did, or somebody wrote something else over it."""
+        try:
+            last = json.loads((self.folder / JSON_FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return last if isinstance(last, dict) and {"created", "components"} <= set(last) else None
 
     def _parts(self) -> Parts:
         from steelyard.workspace.parts import Parts
