@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import docs_benchmarks
+
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 BLOCK = re.compile(r"(<!-- numbers: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 APPROACHES = {
@@ -212,22 +214,17 @@ def tco() -> str:
 
 
 def bench(name: str) -> Callable[[], str]:
-    """The rows of a benchmark, a table for each set of columns."""
+    """The tables of a benchmark, what was left out, and when it ran."""
 
     def block() -> str:
         found = figures(f"bench-{name}")
         if not found:
             return MISSING
-        groups: dict[tuple[str, ...], list[Row]] = {}
-        for row in found["rows"]:
-            groups.setdefault(tuple(row), []).append(row)
-        parts = [
-            table(
-                [head(column, rows) for column in columns], ([cell(row[column]) for column in columns] for row in rows)
-            )
-            for columns, rows in groups.items()
-        ]
-        return "\n\n".join([*parts, f"Run of {found['day']} on {found['cores']} cores."])
+        parts = [table(heads, lines) for heads, lines in docs_benchmarks.TABLES[name](found["rows"])]
+        if name == "retrieval":
+            parts.append(docs_benchmarks.beaten(found["rows"]))
+        absent = [f"Not measured: `{row['set']}`, {row['missing']}." for row in found["rows"] if "missing" in row]
+        return "\n\n".join([*parts, *absent, f"Run of {found['day']} on {found['cores']} cores."])
 
     return block
 
@@ -242,27 +239,6 @@ def bench_lexical() -> str:
         by_set.setdefault(row["set"], {})[row["method"]] = row["ndcg_at_10"]
     lines = ((name, f"{found['bm25']:.3f}", f"{found['bm25s']:.3f}") for name, found in by_set.items())
     return table(("data set", "nDCG@10, ours:", "bm25s:"), lines)
-
-
-def head(column: str, rows: Sequence[Row]) -> str:
-    """A column's name for a reader, right-aligned when it holds numbers."""
-    numbers = any(isinstance(row[column], int | float) for row in rows)
-    return column.replace("_", " ") + (":" if numbers else "")
-
-
-def cell(value: Any) -> str:
-    """A value of a benchmark row."""
-    if isinstance(value, Mapping) and {"mean", "low", "high"} <= set(value):
-        return f"{value['mean']:+.3f} ({value['low']:+.3f} to {value['high']:+.3f})"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {cell(one)}" for name, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(cell(one) for one in value)
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def interval(quality: Row) -> str:

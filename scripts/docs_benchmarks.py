@@ -1,0 +1,182 @@
+"""The tables of docs/benchmarks.md, from the rows that `steelyard bench` left in docs/figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+Table = tuple[Sequence[str], list[Sequence[str]]]
+"""Heads (those of numbers end in a colon) and lines."""
+
+ROUTER_SETTINGS = (("banking77", "full"), ("banking77", "10-shot"), ("clinc150", "full"))
+
+
+def router(rows: Sequence[Row]) -> list[Table]:
+    """Accuracy by data set and candidate; what is beside it; differences to `linear`."""
+    found = {(row["dataset"], row["setting"], row["candidate"], row["metric"]): row for row in rows}
+    names = list(dict.fromkeys(row["candidate"] for row in rows if " - " not in row["candidate"]))
+
+    def value(data: str, setting: str, name: str, metric: str) -> str:
+        row = found.get((data, setting, name, metric))
+        if row is None:
+            return "–"
+        return (
+            f"{row['mean']:.3f}" if "low" not in row else f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        )
+
+    quality = [
+        (
+            f"`{name}`" if " " not in name else name,
+            *(value(data, setting, name, "accuracy") for data, setting in ROUTER_SETTINGS[:2]),
+            *(value("clinc150", "full", name, metric) for metric in ("in_scope_accuracy", "out_of_scope_recall")),
+        )
+        for name in names
+    ]
+    beside = [
+        (
+            f"`{name}`" if " " not in name else name,
+            value("banking77", "full", name, "calibration_error"),
+            value("clinc150", "full", name, "calibration_error"),
+            *(
+                plain(found.get(("banking77", "full", name, "fit_s"))),
+                plain(found.get(("clinc150", "full", name, "fit_s"))),
+            ),
+            *(plain(found.get(("banking77", "latency", name, f"p{share}_ms"))) for share in (50, 95)),
+        )
+        for name in names
+    ]
+    compared = [
+        (
+            f"{row['dataset']}, {row['setting']}",
+            row["candidate"].removeprefix("linear - "),
+            f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})",
+            row["verdict"].replace("_", " "),
+        )
+        for row in rows
+        if row["metric"] == "accuracy_difference"
+    ]
+    heads = (
+        "",
+        "banking77, all rows:",
+        "banking77, 10 a label:",
+        "clinc150, in scope:",
+        "clinc150, out-of-scope recall:",
+    )
+    more = ("", "calibration error, banking77:", "clinc150:", "fit s, banking77:", "clinc150:", "ms p50:", "p95:")
+    return [(heads, quality), (more, beside), (("accuracy", "`linear` less", "difference:", "verdict"), compared)]
+
+
+def retrieval(rows: Sequence[Row]) -> list[Table]:
+    """nDCG@10 by set and method, then recall@5."""
+    sets = list(dict.fromkeys(row["set"] for row in rows if "missing" not in row))
+    found = {(row["set"], row["method"]): row for row in rows if "method" in row}
+    last = {row["set"]: row for row in rows if "fusion" in row}
+    methods = ("bm25s", "bm25", "dense", "fusion")
+    ndcg = [
+        (
+            f"`{name}`",
+            *(f"{found[name, method]['ndcg_at_10']:.3f}" for method in methods),
+            f"{last[name]['gain']:+.3f} ({last[name]['gain_low']:+.3f} to {last[name]['gain_high']:+.3f})",
+            f"{last[name]['validated']:.3f}",
+            f"{last[name]['best_peer']:.3f}",
+        )
+        for name in sets
+    ]
+    recall = [
+        (
+            f"`{name}`",
+            *(f"{found[name, method]['recall_at_5']:.3f}" for method in methods),
+            *(f"{found[name, 'fusion'][what]:,}" for what in ("queries", "documents", "passages")),
+        )
+        for name in sets
+    ]
+    heads = (
+        "nDCG@10",
+        *(f"{method}:" for method in methods),
+        "fusion less its better part:",
+        "validated:",
+        "best peer:",
+    )
+    more = ("recall@5", *(f"{method}:" for method in methods), "queries:", "documents:", "passages:")
+    return [(heads, ndcg), (more, recall)]
+
+
+def answer(rows: Sequence[Row]) -> list[Table]:
+    """A table for each set: what was right, what was declined, and the time."""
+    tables: list[Table] = []
+    for name in dict.fromkeys(row["set"] for row in rows if "missing" not in row):
+        mine = [row for row in rows if row["set"] == name]
+        refusing = any("refusal_recall" in row for row in mine)
+        lines = [
+            (
+                f"`{row['method']}`" if " " not in row["method"] else row["method"],
+                share(row, "containment"),
+                f"{row['unguarded']:.3f}",
+                f"{row['right_of_given']:.3f}",
+                f"{row['citation_validity']:.3f}",
+                f"{row['declined']:.3f}",
+                *((share(row, "refusal_recall"), share(row, "refusal_precision")) if refusing else ()),
+                *(f"{row[which]:.0f}" for which in ("p50_ms", "p95_ms") if which in row),
+            )
+            for row in mine
+        ]
+        more = ("refusal recall:", "refusal precision:") if refusing else ()
+        times = tuple(f"{which.replace('_', ' ')}:" for which in ("p50_ms", "p95_ms") if which in mine[0])
+        title = f"`{name}`, {mine[0]['questions']:,} test questions"
+        heads = (
+            title,
+            "containment:",
+            "if none declined:",
+            "right of given:",
+            "citations valid:",
+            "declined:",
+            *more,
+            *times,
+        )
+        tables.append((heads, lines))
+    return tables
+
+
+def statistics(rows: Sequence[Row]) -> list[Table]:
+    """Twins and winners by holdout size."""
+    lines = [
+        (
+            f"{row['items']:,}",
+            f"{row['clusters']:,}",
+            f"{row['trials']:,}",
+            f"{row['twins_even'] * 100:.1f} %",
+            f"{row['winner_found'] * 100:.1f} %",
+            f"{row['smallest_detectable'] * 100:.1f} points",
+        )
+        for row in rows
+    ]
+    return [(("rows:", "documents:", "trials:", "twins even:", "winner found:", "smallest detectable:"), lines)]
+
+
+def plain(row: Row | None) -> str:
+    """A number without an interval."""
+    return "–" if row is None else f"{row['mean']:,.1f}"
+
+
+def share(row: Row, name: str) -> str:
+    """A share with its interval where there is one."""
+    mean = row.get(name)
+    if mean is None:
+        return "–"
+    if isinstance(mean, Mapping):
+        return f"{mean['mean']:.3f} ({mean['low']:.3f} to {mean['high']:.3f})"
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return f"{mean:.3f}" if low is None else f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
+def beaten(rows: Sequence[Row]) -> str:
+    """On which sets fusion is ahead of the best peer, and on which it is not."""
+    last = [row for row in rows if "fusion" in row]
+    behind = [f"`{row['set']}`" for row in last if row["fusion"] < row["best_peer"]]
+    return f"Fusion is ahead of the best peer on {len(last) - len(behind)} of {len(last)} sets" + (
+        f", behind on {', '.join(behind)}." if behind else "."
+    )
+
+
+TABLES = {"router": router, "retrieval": retrieval, "answer": answer, "statistics": statistics}
