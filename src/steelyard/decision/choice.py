@@ -164,9 +164,7 @@ def _level(pool: Sequence[CandidateEvidence], costs: dict[str, float] | None) ->
 
 def _unbeaten(component: MeasuredComponent, level: Sequence[CandidateEvidence]) -> tuple[CandidateEvidence, ...]:
     """Those of equal cost that no other of them was shown to be better than: simplicity never outweighs a shown difference."""
-    return tuple(
-        one for one in level if not any(shown(component, other.name, one.name) == "better" for other in level)
-    )
+    return tuple(one for one in level if not any(shown(component, other.name, one.name) == "better" for other in level))
 
 
 def _settled(component: MeasuredComponent, found: Choice) -> Choice:
