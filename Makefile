@@ -32,10 +32,10 @@ demo: $(STAMP) ## lay out the example workspace and weigh it
 	@$(BIN)/steelyard demo $(DEMO)
 
 test: $(STAMP) ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-fast: $(STAMP) ## run the tests that take under a minute together
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slow'
 
 check: $(STAMP) ## formatting, lint, types, the floors
 	@$(BIN)/ruff format --check src tests scripts
