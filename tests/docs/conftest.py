@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from doc_pages import DEMO, checkout, run_bash
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +18,20 @@ def demo_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = os.environ.get("STEELYARD_DOCS_DEMO")
     if given:
         return Path(given)
-    folder = checkout(tmp_path_factory.mktemp("demo"))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return run_demo(checkout(tmp_path_factory.mktemp("demo")))
+    # Workers share one run: the first makes it, the others wait.
+    shared = tmp_path_factory.getbasetemp().parent / "docs-demo"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "whole").exists():
+            assert not shared.exists(), "the demo failed in another worker"
+            shared.mkdir()
+            run_demo(checkout(shared))
+            (shared / "whole").touch()
+    return shared / DEMO
+
+
+def run_demo(folder: Path) -> Path:
     done = run_bash("make demo", folder)
     assert done.returncode == 0, done.stderr
     return folder / DEMO
