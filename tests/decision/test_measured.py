@@ -155,6 +155,8 @@ def test_noise_in_the_errors_of_tied_candidates_is_not_paid_for():
         (Requirements(citations=True), {"can_cite": False}, "provenance"),
         (Requirements(audit=True), {"can_audit": False}, "provenance"),
         (Requirements(scoping=True), {"can_scope": False}, "scoping"),
+        (Requirements(erasure=True), {"can_erase": False}, "erasure"),
+        (Requirements(residency=True), {"stays_here": False}, "residency"),
         (Requirements(), {"leaks": 1}, "scoping"),
         (Requirements(p95_ms=100), {"p95_ms": 100.5}, "latency"),
         (Requirements(target=0.995), {}, "target_missed"),

@@ -50,7 +50,8 @@ def weigh(
 ) -> None:
     """Measure every candidate on the sealed holdout, price it, and recommend what to run for each component.
 
-    Trains what is not trained yet. Writes report.html, decision.md and decision.json into the workspace.
+    Trains what is not trained yet. Writes report.html, decision.md and decision.json into the workspace; with --component the files
+    carry the names of the components, and the record of the whole stays.
     """
     workspace = open_workspace(context)
     with progress() as report:

@@ -126,6 +126,10 @@ def excluded_by(component: MeasuredComponent, candidate: CandidateEvidence) -> E
         why = "provenance", "It cannot cite where an answer stands."
     elif hard.audit and not candidate.can_audit:
         why = "provenance", "It cannot show afterwards what an answer rested on."
+    elif hard.erasure and not candidate.can_erase:
+        why = "erasure", "It cannot forget: what was learned into weights is not deleted with the document."
+    elif hard.residency and not candidate.stays_here:
+        why = "residency", "It sends data to a provider; data may not leave."
     elif hard.p95_ms is not None and candidate.p95_ms is not None and candidate.p95_ms > hard.p95_ms:
         why = (
             "latency",

@@ -228,7 +228,8 @@ def _evidence(
         quality=result.quality,
         can_cite=can,
         can_scope=can,
-        can_audit=True,
+        can_audit=can,
+        can_erase=can,
         p50_ms=result.p50_ms,
         p95_ms=result.p95_ms,
         leaks=result.leaks,
@@ -244,7 +245,7 @@ def _evidence(
 
 
 def can_do(approach: Approach, task: Task) -> bool:
-    """Whether answers of this kind can carry citations and respect who asks: what is learned into weights can do neither.
+    """Whether answers of this kind can cite, be audited, respect who asks, and forget: what is learned into weights can do none.
 
     Labels and phrasing hold no knowledge, so for other tasks than `answer` the requirement is met by any approach.
     """
@@ -284,6 +285,8 @@ def _requirements(settings: Settings, task: Task) -> Requirements:
         citations=wanted.citations and knowledge,
         audit=wanted.audit,
         scoping=wanted.scoping and knowledge,
+        erasure=wanted.erasure and knowledge,
+        residency=wanted.residency,
         p95_ms=wanted.p95_ms,
     )
 

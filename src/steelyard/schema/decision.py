@@ -246,6 +246,8 @@ class Requirements:
     citations: bool = False
     audit: bool = False
     scoping: bool = False
+    erasure: bool = False
+    residency: bool = False
     p95_ms: float | None = None
     target: float | None = None
 
@@ -258,7 +260,8 @@ class CandidateEvidence:
     `fixed_usd` does not grow with queries, `error_usd` is the part that wrong answers and handoffs cost, `total_usd` is
     everything, quality priced in. `total_draws` are totals under uncertain inputs, the i-th draw of every candidate sharing
     its inputs; without them `p_cheapest` may be given. `simplicity` orders ties, smaller first; candidates of equal
-    simplicity stand in the order of `APPROACHES`.
+    simplicity stand in the order of `APPROACHES`. `can_erase`: a deleted document is gone from its answers. `stays_here`: no
+    data leaves for a provider.
     """
 
     name: str
@@ -267,6 +270,8 @@ class CandidateEvidence:
     can_cite: bool
     can_scope: bool
     can_audit: bool = True
+    can_erase: bool = True
+    stays_here: bool = True
     p50_ms: float | None = None
     p95_ms: float | None = None
     leaks: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates.system import System
@@ -65,8 +66,20 @@ def weigh_workspace(
         system_comparisons=comparisons,
         systems_note=note,
         skipped=tuple(weighing.skipped + systems.skipped),
-        files=dict(FILES),
+        files=files_for(wanted, list(parts.settings.components)),
     )
+
+
+def files_for(weighed: Sequence[str], components: Sequence[str]) -> dict[str, str]:
+    """The names of the three files. A weigh of some components gets its own, so that the record of the whole stays.
+
+    >>> files_for(["intent"], ["intent", "answer"])["report"]
+    'report-intent.html'
+    """
+    if set(weighed) == set(components):
+        return dict(FILES)
+    suffix = "-".join(weighed)
+    return {kind: f"{Path(name).stem}-{suffix}{Path(name).suffix}" for kind, name in FILES.items()}
 
 
 _PARTIAL = "Whole systems were not measured, because only some components were weighed."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.training import Trained
 
-REPORT_FILE, RECORD_FILE, JSON_FILE = "report.html", "decision.md", "decision.json"
+JSON_FILE = "decision.json"
 
 
 class Workspace:
@@ -106,7 +106,7 @@ class Workspace:
         seed: int | None = None,
         report: Report = silent,
     ) -> WeighReport:
-        """Measure, price and decide; writes report.html, decision.md and decision.json.
+        """Measure, price and decide; writes report.html, decision.md and decision.json (of some components: under their names).
 
         Raises:
             DataError: a data file has errors.
@@ -116,12 +116,12 @@ class Workspace:
         from steelyard.workspace.assembling import weigh_workspace
 
         weighed = weigh_workspace(self._parts(), components, budget_s=budget_s, seed=seed, report=report)
-        for name, text in (
-            (REPORT_FILE, render_report(weighed)),
-            (RECORD_FILE, render_record(weighed)),
-            (JSON_FILE, render_json(weighed)),
+        for kind, text in (
+            ("report", render_report(weighed)),
+            ("record", render_record(weighed)),
+            ("json", render_json(weighed)),
         ):
-            write_whole(self.folder / name, text)
+            write_whole(self.folder / weighed.files[kind], text)
         report("write the report", 3, 3)
         return weighed
 
