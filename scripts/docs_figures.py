@@ -56,7 +56,7 @@ def demo_times() -> str:
     if not found:
         return MISSING
     return (
-        f"After the install (a few minutes, once) the first `make demo` took {minutes(found['seconds'])} on {found['cores']} cores, "
+        f"After the install (a few minutes, once) the first `make demo` took {minutes(found['seconds'])} with {found['cores']} threads on a shared machine, "
         f"the second {found['seconds_again']:.0f} seconds: what did not change is not done again."
     )
 
@@ -115,7 +115,7 @@ def recommendations(found: Row) -> str:
                 f"{APPROACHES[one['recommendation']]}, {one['confidence'] * 100:.0f} % sure",
                 described(chosen),
                 described(other),
-                str(one["rows"]["holdout"]),
+                f"{one['rows']['holdout']:,}",
                 points(one["smallest_detectable_difference"]),
             )
         )
@@ -162,7 +162,7 @@ def candidates(found: Row) -> str:
             "",
         )
         verdict = f"**{APPROACHES[one['recommendation']]}**, {one['confidence'] * 100:.0f} % sure"
-        shown = f"{one['rows']['holdout']} sealed rows show differences from {points(one['smallest_detectable_difference'])}"
+        shown = f"{one['rows']['holdout']:,} sealed rows show differences from {points(one['smallest_detectable_difference'])}"
         lines = [f"### `{name}`: {verdict}", "", table(heads, rows), "", f"{shown}."]
         if one["next_step"]:
             lines += ["", f"Next step: {one['next_step']}"]
@@ -177,7 +177,10 @@ def public_steps() -> str:
         return MISSING
     made = ", ".join(f"{count:,} {what}" for what, count in found["made"].items())
     steps = ", ".join(f"`{name}` {seconds(taken)}" for name, taken in found["seconds"].items())
-    return f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. On {found['cores']} cores, {found['day']}: {steps}."
+    return (
+        f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. With {found['cores']} threads on a shared machine, {found['day']}: {steps}. "
+        f"`check` found {', '.join(f'{count} x `{code}`' for code, count in found['findings'].items()) or 'nothing'}."
+    )
 
 
 def public_candidates() -> str:
@@ -224,7 +227,9 @@ def bench(name: str) -> Callable[[], str]:
         if name == "retrieval":
             parts.append(docs_benchmarks.beaten(found["rows"]))
         absent = [f"Not measured: `{row['set']}`, {row['missing']}." for row in found["rows"] if "missing" in row]
-        return "\n\n".join([*parts, *absent, f"Run of {found['day']} on {found['cores']} cores."])
+        return "\n\n".join(
+            [*parts, *absent, f"Run of {found['day']} with {found['cores']} threads on a shared machine."]
+        )
 
     return block
 
