@@ -56,7 +56,8 @@ def demo_times() -> str:
     if not found:
         return MISSING
     return (
-        f"After the install (a few minutes, once) the first `make demo` took {minutes(found['seconds'])} with {found['cores']} threads on a shared machine, "
+        f"After the install (a few minutes, once) the first `make demo` took {minutes(found['seconds'])} with {found['cores']} threads "
+        "on a shared machine, "
         f"the second {found['seconds_again']:.0f} seconds: what did not change is not done again."
     )
 
@@ -178,7 +179,8 @@ def public_steps() -> str:
     made = ", ".join(f"{count:,} {what}" for what, count in found["made"].items())
     steps = ", ".join(f"`{name}` {seconds(taken)}" for name, taken in found["seconds"].items())
     return (
-        f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. With {found['cores']} threads on a shared machine, {found['day']}: {steps}. "
+        f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. "
+        f"With {found['cores']} threads on a shared machine, {found['day']}: {steps}. "
         f"`check` found {', '.join(f'{count} x `{code}`' for code, count in found['findings'].items()) or 'nothing'}."
     )
 
