@@ -93,15 +93,16 @@ def _about_quality(component: MeasuredComponent, choice: Choice) -> Iterator[Rea
     chosen, leader = choice.candidate, choice.leader
     assert chosen is not None
     assert leader is not None
-    n, metric = component.n_holdout, component.metric
+    n = component.n_holdout
     beaten = [
         one for one in choice.feasible if one is not chosen and shown(component, chosen.name, one.name) == "better"
     ]
     if beaten:
-        rival = max(beaten, key=lambda one: quality(one).mean)
-        listed = _listed([one.name for one in beaten])
+        nearest_first = sorted(beaten, key=lambda one: -quality(one).mean)
+        rival, rest = nearest_first[0], [one.name for one in nearest_first[1:]]
+        also = f", and than {_listed(rest)} by more" if rest else ""
         because = (
-            f"{chosen.name} is better than {listed} on the same {n} rows: {_gap(component, chosen, rival)} {metric}."
+            f"{chosen.name} is better than {rival.name} by {_gap(component, chosen, rival)} on the same {n} rows{also}."
         )
         yield Reason(
             criterion="wrong_answer_cost", argues_for=chosen.approach, weight=0.9, because=because, kind="measured"
@@ -110,28 +111,27 @@ def _about_quality(component: MeasuredComponent, choice: Choice) -> Iterator[Rea
     if baseline is not None and chosen in choice.tied and len(choice.tied) > 1:
         rivals = [one for one in choice.tied if one is not baseline]
         rival = max(rivals, key=lambda one: quality(one).mean)
-        because = f"The baseline {baseline.name} is as good as {rival.name} here: {_gap(component, rival, baseline)} {metric} on {n} rows."
+        gap = _gap(component, rival, baseline)
+        because = f"The baseline {baseline.name} is as good here: {rival.name} differs by {gap} on {n} rows, which shows nothing."
         yield Reason(
             criterion="baseline_as_good", argues_for=baseline.approach, weight=0.8, because=because, kind="measured"
         )
     elif chosen is not leader and chosen in choice.tied:
         gap = _gap(component, leader, chosen)
-        because = f"{leader.name} has the higher mean, but the difference is not shown: {gap} {metric} on {n} rows."
+        because = f"{leader.name} has the higher mean, but the difference is not shown: {gap} on {n} rows."
         yield Reason(
             criterion="no_difference", argues_for=chosen.approach, weight=0.7, because=because, kind="measured"
         )
     if chosen not in choice.tied:
-        yield _not_worth_it(component, choice, chosen, leader)
+        yield _not_worth_it(choice, chosen, leader)
 
 
-def _not_worth_it(
-    component: MeasuredComponent, choice: Choice, chosen: CandidateEvidence, leader: CandidateEvidence
-) -> Reason:
+def _not_worth_it(choice: Choice, chosen: CandidateEvidence, leader: CandidateEvidence) -> Reason:
     gap = quality(leader).mean - quality(chosen).mean
     dearer = (leader.total_usd or 0.0) - leader.error_usd - ((chosen.total_usd or 0.0) - chosen.error_usd)
     worth = gap * usd_per_error(choice.feasible)
     saved = f"saves {usd(worth)} of wrong answers and costs {usd(dearer)} more"
-    because = f"{leader.name} is better by {gap:.3f} {component.metric}, which {saved}."
+    because = f"{leader.name} is better by {100 * gap:.1f} points, which {saved}."
     return Reason(
         criterion="wrong_answer_cost", argues_for=chosen.approach, weight=0.7, because=because, kind="measured"
     )
@@ -154,13 +154,18 @@ def _about_cost(choice: Choice, chosen: CandidateEvidence) -> Reason:
 
 
 def _gap(component: MeasuredComponent, first: CandidateEvidence, second: CandidateEvidence) -> str:
-    """The difference of two candidates with its interval."""
+    """The difference of two candidates with its interval, in percentage points of the metric."""
     found = comparison(component, first.name, second.name)
     if found is None:
-        return f"{quality(first).mean - quality(second).mean:+.3f}, not compared in pairs"
+        return f"{_points(quality(first).mean - quality(second).mean)} points, not compared in pairs"
     one, sign = found
     low, high = sorted((sign * one.difference.low, sign * one.difference.high))
-    return f"{sign * one.difference.mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    return f"{_points(sign * one.difference.mean)} points ({_points(low)} to {_points(high)})"
+
+
+def _points(difference: float) -> str:
+    # Rounded first: -0.0004 would be written as -0.0.
+    return f"{round(100 * difference, 1) + 0.0:.1f}"
 
 
 def _listed(names: list[str]) -> str:
