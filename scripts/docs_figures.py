@@ -180,7 +180,7 @@ def public_steps() -> str:
     steps = ", ".join(f"`{name}` {seconds(taken)}" for name, taken in found["seconds"].items())
     return (
         f"{made[0].upper()}{made[1:]}; {found['passages']:,} passages. "
-        f"With {found['cores']} threads on a shared machine, {found['day']}: {steps}. "
+        f"On a shared machine (threads: {found['cores']}), {found['day']}: {steps}. "
         f"`check` found {', '.join(f'{count} x `{code}`' for code, count in found['findings'].items()) or 'nothing'}."
     )
 
@@ -229,9 +229,7 @@ def bench(name: str) -> Callable[[], str]:
         if name == "retrieval":
             parts.append(docs_benchmarks.beaten(found["rows"]))
         absent = [f"Not measured: `{row['set']}`, {row['missing']}." for row in found["rows"] if "missing" in row]
-        return "\n\n".join(
-            [*parts, *absent, f"Run of {found['day']} with {found['cores']} threads on a shared machine."]
-        )
+        return "\n\n".join([*parts, *absent, f"Run of {found['day']} on a shared machine, threads: {found['cores']}."])
 
     return block
 

@@ -23,7 +23,7 @@ import make_public_workspace
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 
-QUESTION = "How long until a payout arrives?"
+QUESTION = "When do card takings reach my bank?"
 MESSAGE = "money went out twice this morning"
 DECIDE = ("--queries", "120k", "--updates", "weekly", "--behaviour", "facts", "--citations")
 SCENARIO: Mapping[str, Any] = {"queries_per_month": 120000, "updates_per_year": 4}
