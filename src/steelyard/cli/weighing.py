@@ -45,7 +45,10 @@ def weigh(
     budget_s: Annotated[
         float | None, typer.Option(help="Stop building candidates after this many seconds.", metavar="N", min=1)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw; default: [measure] seed.", metavar="N")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of every draw; default: `seed` under `measure` in the settings.", metavar="N"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure every candidate on the sealed holdout, price it, and recommend what to run for each component.
