@@ -7,6 +7,7 @@ import pytest
 from steelyard.config import load_settings
 from steelyard.schema.errors import FactsError, UserError
 from steelyard.workspace.creating import write_settings
+from steelyard.workspace.examples import Examples
 
 NOTHING = {"docs": [], "examples": None, "questions": None, "replies": None, "allow": "everyone"}
 
@@ -65,3 +66,18 @@ def test_quotes_in_names_survive(tmp_path):
     docs.mkdir()
     write_settings(tmp_path / "w", **{**NOTHING, "docs": [docs]})
     assert load_settings(tmp_path / "w").sources[0].path == '../a "quoted" folder'
+
+
+def test_sources_of_questions_beside_their_documents_are_found_from_a_workspace_elsewhere(tmp_path):
+    theirs = tmp_path / "theirs"
+    (theirs / "docs").mkdir(parents=True)
+    (theirs / "docs" / "fees.md").write_text("# Fees\n\nA key costs 15 EUR.\n")
+    rows = [
+        {"question": "What is a key?", "answers": ["15 EUR"], "source": "docs/fees.md"},
+        {"question": "What is a lock?", "answers": ["9 EUR"], "source": "docs/gone.md"},
+    ]
+    (theirs / "questions.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    write_settings(tmp_path / "w", **{**NOTHING, "docs": [theirs / "docs"], "questions": theirs / "questions.jsonl"})
+    examples = Examples(tmp_path / "w", load_settings(tmp_path / "w"))
+    # A document that is nowhere keeps the name it was given.
+    assert [item.source for item in examples.dated("answer")] == ["../theirs/docs/fees.md", "docs/gone.md"]

@@ -60,7 +60,7 @@ def next_steps(out: Console, folder: Path) -> None:
     out.print("[bold]Next[/bold]")
     for line in (
         f"open {where}/report.html in a browser",
-        f'steelyard -w {where} ask "How long until a payout arrives?"',
+        f'steelyard -w {where} ask "When do card takings reach my bank?"',
         f'steelyard -w {where} route "money went out twice this morning"',
         f"steelyard -w {where} status",
         "steelyard init DIR --docs D --examples F --questions F --replies F",

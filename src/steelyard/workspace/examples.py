@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ class Examples:
         if name is None:
             return ()
         path = self._path(name, "[system] cases")
-        return self._current(read_items(path, "system", name).items)
+        return self._current(self._located(read_items(path, "system", name).items, name))
 
     def neutral(self, component: str) -> tuple[tuple[str, str], ...]:
         """Neutral rewrites of approved replies as (reply id, template with slots); empty when none are configured.
@@ -190,7 +191,18 @@ class Examples:
 
     def _read(self, settings: ComponentSettings, component: str) -> tuple[Item, ...]:
         name = self._file(settings)
-        return read_items(self._path(name, f"[components.{component}]"), settings.task, name).items
+        return self._located(read_items(self._path(name, f"[components.{component}]"), settings.task, name).items, name)
+
+    def _located(self, items: Sequence[Item], file: str) -> tuple[Item, ...]:
+        """The items with `source` as the workspace names that document: a path is also taken relative to the file it stands in."""
+        beside = Path(file).parent
+
+        def located(source: str) -> str:
+            near = posixpath.normpath((beside / source).as_posix())
+            is_only_there = not (self.folder / source).is_file() and (self.folder / near).is_file()
+            return near if is_only_there else source
+
+        return tuple(replace(item, source=located(item.source)) if item.source else item for item in items)
 
     def _path(self, name: str, where: str) -> Path:
         path = self.folder / name
