@@ -13,9 +13,8 @@ from steelyard.decision.money import price
 from steelyard.decision.phrases import said
 from steelyard.decision.unknowns import completions, known
 from steelyard.decision.verdict import judge
-from steelyard.economics.plots import COLOURS, FORMATS, PNG_SCALE
+from steelyard.economics.plots import COLOURS, write_chart
 from steelyard.schema.decision import ComponentDecision, Decision, Facts, FactSheet
-from steelyard.schema.errors import FactsError
 
 OPEN_COLOUR = "#B8A200"
 WIDTH = 640
@@ -31,26 +30,7 @@ def save_plot(sheet: FactSheet, decision: Decision, path: Path) -> None:
     Raises:
         FactsError: another ending, or the file cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise FactsError(
-            f"a plot cannot be written as '{path.suffix or path.name}'.",
-            where=str(path),
-            remedy=f"End the name with one of {', '.join(FORMATS)}.",
-            code="facts.plot_format",
-        )
-    chart = decision_chart(sheet, decision)
-    try:
-        if path.suffix.lower() == ".html":
-            path.write_text(chart.to_html(inline=True), encoding="utf-8")
-        else:
-            chart.save(str(path), scale_factor=PNG_SCALE if path.suffix.lower() == ".png" else 1)
-    except OSError as error:
-        raise FactsError(
-            f"the plot could not be written: {(error.strerror or 'unknown reason').lower()}.",
-            where=str(path),
-            remedy="Check the folder and its permissions.",
-            code="facts.plot_unwritable",
-        ) from error
+    write_chart(lambda: decision_chart(sheet, decision), path, code="facts.plot")
 
 
 def decision_chart(sheet: FactSheet, decision: Decision) -> Any:
@@ -75,11 +55,9 @@ def _volume_panel(facts: Facts, one: ComponentDecision) -> Any:
         there = known(typical, "queries_per_month", volume)
         case = Case(there, price(there))
         for approach in case.priced:
-            low, high = np.quantile(case.money.totals[approach], (0.1, 0.9))
-            mean = case.money.mean_usd(approach)
-            rows.append(
-                {"approach": said(approach), "queries": volume, "usd": mean, "low": float(low), "high": float(high)}
-            )
+            # The median, not the mean: the break-even is where half of the draws turn, and the lines must cross there.
+            low, middle, high = map(float, np.quantile(case.money.totals[approach], (0.1, 0.5, 0.9)))
+            rows.append({"approach": said(approach), "queries": volume, "usd": middle, "low": low, "high": high})
         end = volumes[min(place + 1, POINTS - 1)]
         verdicts.append({"from": volume, "to": end, "verdict": judge(there).verdict.replace("_", " ")})
     names = list(dict.fromkeys(str(row["approach"]) for row in rows))
@@ -106,12 +84,34 @@ def _volume_panel(facts: Facts, one: ComponentDecision) -> Any:
         now = alt.Chart(alt.Data(values=[{"queries": facts.queries_per_month, "text": "now"}])).encode(x=x)
         layers.append(now.mark_rule(color="#222222", strokeDash=[5, 4]))
         layers.append(now.mark_text(align="left", dx=5, color="#222222").encode(y=alt.value(252), text="text:N"))
+    layers += _break_even_mark(one, x)
     verdict = one.recommendation.replace("_", " ")
-    title = alt.TitleParams(
-        f"{one.component}: {verdict}, confidence {one.confidence:.0%}", subtitle="bands: 80 % of the draws"
-    )
+    title = alt.TitleParams(f"{one.component}: {verdict}, confidence {one.confidence:.0%}", subtitle=_legend_line(one))
     curves = alt.layer(*layers).properties(width=WIDTH, height=260, title=title)
     return alt.vconcat(curves, _verdict_strip(verdicts, x_scale), spacing=6).resolve_scale(color="independent")
+
+
+def _break_even_mark(one: ComponentDecision, x: Any) -> list[Any]:
+    """A rule where half of the draws turn, and its volume; nothing where there is none in the picture."""
+    volume = one.break_even_queries_per_month
+    if volume is None or not LOWEST_QUERIES <= volume <= HIGHEST_QUERIES:
+        return []
+    mark = alt.Chart(alt.Data(values=[{"queries": volume, "text": f"break-even {volume:,.0f}"}])).encode(x=x)
+    to_left = volume > (LOWEST_QUERIES * HIGHEST_QUERIES) ** 0.5
+    label = mark.mark_text(
+        align="right" if to_left else "left", dx=-6 if to_left else 6, fontWeight="bold", color="#222222"
+    )
+    return [mark.mark_rule(color="#222222"), label.encode(y=alt.value(236), text="text:N")]
+
+
+def _legend_line(one: ComponentDecision) -> str:
+    """What lines, bands and the break-even mean; the last also where it lies outside the picture."""
+    volume = one.break_even_queries_per_month
+    told = "lines: the median draw; bands: 80 % of the draws"
+    if volume is None:
+        return f"{told}; no break-even"
+    beyond = "" if LOWEST_QUERIES <= volume <= HIGHEST_QUERIES else f", at {volume:,.0f}, outside the picture"
+    return f"{told}; break-even: where half of the draws turn{beyond}"
 
 
 def _verdict_strip(verdicts: list[dict[str, Any]], x_scale: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,25 +67,35 @@ def save_plot(analysis: Analysis, path: Path) -> None:
     Raises:
         FactsError: another ending, or the file cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
+    write_chart(lambda: analysis_chart(analysis), path, code="economics.plot")
+
+
+def write_chart(made: Callable[[], Any], path: Path, *, code: str) -> None:
+    """Write the chart that `made` gives; a wrong ending is refused before it is drawn. Errors are `{code}_format` and `{code}_unwritable`.
+
+    Raises:
+        FactsError: the name does not end with one of FORMATS, or the file cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
         raise FactsError(
             f"a plot cannot be written as '{path.suffix or path.name}'.",
             where=str(path),
             remedy=f"End the name with one of {', '.join(FORMATS)}.",
-            code="economics.plot_format",
+            code=f"{code}_format",
         )
-    chart = analysis_chart(analysis)
+    chart = made()
     try:
-        if path.suffix.lower() == ".html":
+        if ending == ".html":
             path.write_text(chart.to_html(inline=True), encoding="utf-8")
         else:
-            chart.save(str(path), scale_factor=PNG_SCALE if path.suffix.lower() == ".png" else 1)
+            chart.save(str(path), scale_factor=PNG_SCALE if ending == ".png" else 1)
     except OSError as error:
         raise FactsError(
             f"the plot could not be written: {(error.strerror or 'unknown reason').lower()}.",
             where=str(path),
             remedy="Check the folder and its permissions.",
-            code="economics.plot_unwritable",
+            code=f"{code}_unwritable",
         ) from error
 
 
