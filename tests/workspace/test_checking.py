@@ -11,6 +11,7 @@ from steelyard.schema.errors import ConfigError
 from steelyard.schema.findings import Finding
 from steelyard.schema.items import Split
 from steelyard.workspace import Workspace
+from steelyard.workspace.parts import Parts
 from workspace.tiny import replace_in
 
 
@@ -172,3 +173,19 @@ def test_rows_of_the_tool_library_are_as_many_as_the_tests_assume() -> None:
 
     assert len(read_items(FILES / "messages.csv", "classify").items) == 116
     assert len(read_items(FILES / "questions.jsonl", "answer").items) == 42
+
+
+def test_a_file_whose_rows_all_name_their_part_needs_one_for_each_side(tool_library: Path) -> None:
+    messages = tool_library / "messages.csv"
+    header, *lines = messages.read_text(encoding="utf-8").splitlines()
+    text = "\n".join([f"{header},split", *(f"{line},train" for line in lines)])
+    messages.write_text(text + "\n", encoding="utf-8")
+
+    found = _by_code(Workspace(tool_library).check())
+
+    assert found["dataset.no_holdout"].severity == "error"
+    messages.write_text(text.replace(",train", ",holdout", 30).replace(",holdout", ",", 3) + "\n", encoding="utf-8")
+    workspace = Workspace(tool_library)
+    assert not [one for one in workspace.check() if one.severity == "error"]
+    split = Parts(tool_library, workspace.settings, workspace.state).examples.split("intent")
+    assert len(split.holdout) == 27

@@ -7,14 +7,18 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
+from steelyard.schema.errors import nearest
 from steelyard.schema.findings import Finding, Severity
-from steelyard.schema.items import NO_SLOTS
+from steelyard.schema.items import NO_SLOTS, SplitName
 
 MAX_TEXT_CHARS = 100_000  # far above any message or reply; longer means a whole document slipped into a cell
 _TRUE = frozenset({"true", "yes", "1", "y"})
 _FALSE = frozenset({"false", "no", "0", "n"})
+_PARTS: Mapping[str, SplitName] = {name: name for name in get_args(SplitName)}
+# What other tools call the parts. Named in the remedy, not accepted: `test` is a validation set to some and a holdout to others.
+_ELSEWHERE = {"test": "holdout", "dev": "validation", "val": "validation", "valid": "validation", "training": "train"}
 _SLOT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -92,6 +96,22 @@ class Cells:
             return word in _TRUE
         self.error("dataset.not_a_flag", field, f"'{field}' is '{word[:40]}'.", "Write true or false.")
         return None
+
+    def split(self) -> SplitName | None:
+        """The part of the dataset that the row is put in; None when it is to be drawn."""
+        text = self.optional("split")
+        if text is None:
+            return None
+        word = text.lower()
+        if word not in _PARTS:
+            near = [_ELSEWHERE[word]] if word in _ELSEWHERE else nearest(word, list(_PARTS))
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            message = f"'{text[:40]}' is no part of a dataset."
+            self.error(
+                "dataset.unknown_split", "split", message, f"{hint}Write {', '.join(_PARTS)}, or leave it empty."
+            )
+            return None
+        return _PARTS[word]
 
     def slots(self) -> Mapping[str, str]:
         """Slot values by name, as texts."""

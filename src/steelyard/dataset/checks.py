@@ -6,7 +6,7 @@ import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from steelyard.dataset.duplicates import near_duplicates, normalised
+from steelyard.dataset.duplicates import Pair, near_duplicates, normalised
 from steelyard.schema.findings import Finding, Severity
 from steelyard.schema.items import Item, Split
 
@@ -32,8 +32,9 @@ def check_items(items: Sequence[Item], file: str | None = None) -> list[Finding]
 def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = None) -> list[Finding]:
     """Findings about what learning could have seen of the holdout: train, validation, and `extra` rows learned from elsewhere.
 
-    A holdout row with the same or nearly the same text among them is a `dataset.leak`, severity error, named by its row.
-    Labels that stand in the holdout alone, or in train alone, are findings too.
+    A holdout row with the same or nearly the same text among them is a `dataset.leak`, severity error, named by its row. Where
+    the file names the parts itself, rows repeated between train and validation (`dataset.split_overlap`) and groups that stand on both
+    sides of the holdout (`dataset.group_split`) are warnings. Labels that stand in the holdout alone, or in train alone, are findings too.
     """
     seen = (*split.train, *split.validation, *extra)
     rows = (*split.holdout, *seen)
@@ -47,7 +48,8 @@ def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = Non
         same = by_text.get(normalised(rows[index].text))
         if same is not None:
             leaked[index] = (same, 1.0)
-    for pair in near_duplicates([row.text for row in rows]):
+    pairs = near_duplicates([row.text for row in rows])
+    for pair in pairs:
         if pair.first < held <= pair.second:
             leaked.setdefault(pair.first, (pair.second, pair.similarity))
     for index, (other, similarity) in sorted(leaked.items()):
@@ -58,8 +60,38 @@ def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = Non
                 "dataset.leak", "error", message, "Remove one, or give both the same group.", file, rows[index].row
             )
         )
+    if any(row.split for row in rows):
+        found += _overlaps(split, pairs, file)
+        found += _split_groups(split, file)
     found += _coverage(split, file)
     return _capped(found)
+
+
+def _overlaps(split: Split, pairs: Sequence[Pair], file: str | None) -> list[Finding]:
+    """Rows of a named validation part that train holds too. `pairs` are positions in holdout, train, validation, in this order."""
+    rows = (*split.holdout, *split.train, *split.validation)
+    train, held_out = len(split.holdout), len(split.holdout) + len(split.train)
+    found = []
+    for pair in pairs:
+        if train <= pair.first < held_out <= pair.second < len(rows):
+            first, second = rows[pair.first], rows[pair.second]
+            nearness = "the same as" if pair.similarity == 1.0 else f"{pair.similarity:.0%} the same as"
+            message = f"the validation row '{_short(second)}' is {nearness} row {first.row}, which is in train."
+            remedy = "Remove one: settings are chosen too hopefully on rows that were learned from."
+            found.append(_finding("dataset.split_overlap", "warning", message, remedy, file, second.row, "split"))
+    return found
+
+
+def _split_groups(split: Split, file: str | None) -> list[Finding]:
+    """Groups with rows in the holdout and outside it: only a file that names the parts itself can do that."""
+    learned = {item.group: item for item in reversed((*split.train, *split.validation)) if item.group is not None}
+    found = []
+    for item in split.holdout:
+        if item.group is not None and (other := learned.pop(item.group, None)) is not None:
+            message = f"the group '{item.group}' is in the holdout here and learned from in row {other.row}."
+            remedy = "Give all rows of a group the same split."
+            found.append(_finding("dataset.group_split", "warning", message, remedy, file, item.row, "split"))
+    return found
 
 
 def _repeats(items: Sequence[Item], file: str | None) -> list[Finding]:

@@ -26,9 +26,9 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "system": ("message",),
 }
 OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
-    "classify": ("id", "group"),
-    "answer": ("id", "answers", "answerable", "source", "groups", "valid_from", "valid_to", "fact", "group"),
-    "write": ("id", "slots", "label", "intent", "group"),
+    "classify": ("id", "group", "split"),
+    "answer": ("id", "answers", "answerable", "source", "groups", "valid_from", "valid_to", "fact", "group", "split"),
+    "write": ("id", "slots", "label", "intent", "group", "split"),
     "system": (
         "id",
         "intent",
@@ -41,6 +41,7 @@ OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
         "group",
         "valid_from",
         "valid_to",
+        "split",
     ),
 }
 
@@ -63,7 +64,8 @@ def scan_items(path: Path, kind: Kind, shown_as: str | None = None) -> Rows:
 
     CSV (comma, semicolon or tab; header row) or JSON Lines, UTF-8. Columns: see `REQUIRED` and `OPTIONAL`; others are ignored
     with a note. Lists in a CSV cell are a JSON list or values separated by `|`; `slots` is a JSON object. Dates are ISO 8601, without
-    a zone UTC. A row without `id` is named by a hash of its content, so it keeps its name when rows are added around it.
+    a zone UTC. `split` names `train`, `validation` or `holdout`; without it the row is drawn.
+    A row without `id` is named by a hash of its content, so it keeps its name when rows are added around it.
     System cases become items of task `answer` with the expected intent in `label`. `shown_as` is the file's name in
     findings, by default `path`.
     """
@@ -114,6 +116,7 @@ def _classify(cells: Cells, row: RawRow) -> Item:
         text=cells.text("text"),
         label=cells.text("label"),
         group=cells.optional("group"),
+        split=cells.split(),
         row=row.row,
     )
 
@@ -134,6 +137,7 @@ def _answer(cells: Cells, row: RawRow) -> Item:
         # `fact` names what several wordings ask for and does not bind them together: whether an answer learned from one wording
         # carries to another is what the bake-off measures. Rows that must not be separated say so in `group`.
         group=cells.optional("group"),
+        split=cells.split(),
         row=row.row,
     )
 
@@ -149,6 +153,7 @@ def _write(cells: Cells, row: RawRow) -> Item:
         slots=slots,
         output=output,
         group=cells.optional("group"),
+        split=cells.split(),
         row=row.row,
     )
 
@@ -173,6 +178,7 @@ def _system(cells: Cells, row: RawRow) -> Item:
         slots=slots,
         output=output,
         group=cells.optional("group"),
+        split=cells.split(),
         row=row.row,
     )
 
@@ -277,7 +283,8 @@ def _named(items: list[Item], file: str) -> tuple[list[Item], list[Finding]]:
             )
             continue
         if not item.id:
-            base = "r" + content_key(item)[:12]
+            # Without its part: a row keeps its name when it moves from one to another.
+            base = "r" + content_key(replace(item, split=None))[:12]
             copies[base] += 1
             item = replace(item, id=base if copies[base] == 1 else f"{base}-{copies[base]}")
         named.append(item)
@@ -300,4 +307,6 @@ def content_key(item: Item) -> str:
         "output": item.output,
         "group": item.group,
     }
+    if item.split is not None:
+        content["split"] = item.split
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

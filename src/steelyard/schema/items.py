@@ -22,7 +22,7 @@ class Item:
     classify: `text`, `label`. answer: `text` (the question), `answers` (any of which counts), `answerable`, `source` (document),
     `groups` of the asker, `valid_from`/`valid_to`. write: `text` (the situation), `slots`, `output` with `{slot}` places.
     system cases use all of them. `group` keeps rows together in a split (None: only near-duplicates are kept together).
-    `row` is the line in the file the row came from.
+    `split` is the part that the file puts the row in; None: it is drawn. `row` is the line in the file the row came from.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Item:
     slots: Mapping[str, str] = field(default_factory=lambda: NO_SLOTS)
     output: str | None = None
     group: str | None = None
+    split: SplitName | None = None
     row: int = 0
 
 

@@ -16,7 +16,7 @@ from steelyard.dataset.rows import content_key, read_items, scan_items
 from steelyard.dataset.split import split_items, valid_at
 from steelyard.schema.errors import DataError, NotFoundError, SteelyardError, UserError, nearest
 from steelyard.schema.findings import Finding
-from steelyard.schema.items import Item, Split
+from steelyard.schema.items import Item, Split, SplitName
 from steelyard.workspace.fingerprint import fingerprint
 
 
@@ -47,13 +47,7 @@ class Examples:
                 )
             shares = self._settings.measure
             split = split_items(items, fractions=(shares.train, shares.validation, shares.holdout), seed=shares.seed)
-            if not split.holdout:
-                raise UserError(
-                    f"{len(items)} row{'s are' if len(items) > 1 else ' is'} too few to hold any out.",
-                    where=self._file(settings),
-                    remedy="Add rows: some hundred make a difference of a few points visible.",
-                    code="dataset.too_few",
-                )
+            _check_parts(split, items, self._file(settings))
             self._splits[component] = split
         return self._splits[component]
 
@@ -75,13 +69,14 @@ class Examples:
         """Every row of a component, whatever its dates."""
         return self._read(self.component(component), component)
 
-    def cases(self) -> tuple[Item, ...]:
-        """The end-to-end cases that hold today; empty when none are configured."""
+    def cases(self, part: SplitName = "holdout") -> tuple[Item, ...]:
+        """The end-to-end cases of a part that hold today; a case without a `split` is a holdout case. Empty when none are configured."""
         name = self._settings.system.cases
         if name is None:
             return ()
         path = self._path(name, "[system] cases")
-        return self._current(self._located(read_items(path, "system", name).items, name))
+        items = self._located(read_items(path, "system", name).items, name)
+        return self._current([item for item in items if (item.split or "holdout") == part])
 
     def neutral(self, component: str) -> tuple[tuple[str, str], ...]:
         """Neutral rewrites of approved replies as (reply id, template with slots); empty when none are configured.
@@ -154,7 +149,8 @@ class Examples:
                 split = self.split(name)
             except SteelyardError:
                 continue  # told already, with the component's own file
-            for leak in check_split(replace(split, holdout=tuple(cases)), file=file):
+            scored = tuple(case for case in cases if case.split in (None, "holdout"))
+            for leak in check_split(replace(split, holdout=scored), file=file):
                 if leak.code == "dataset.leak":
                     message = leak.message.replace("the holdout row", "the case").replace(
                         ", which is", f" of {self._file(settings)}, which is"
@@ -222,6 +218,25 @@ class Examples:
     @staticmethod
     def _current(items: Sequence[Item]) -> tuple[Item, ...]:
         return valid_at(items, datetime.now(UTC))
+
+
+def _check_parts(split: Split, items: Sequence[Item], file: str) -> None:
+    """Nothing, when there are rows to learn from and rows to measure on."""
+    for part, code in (("train", "dataset.no_train"), ("holdout", "dataset.no_holdout")):
+        if not getattr(split, part) and all(item.split for item in items):
+            raise UserError(
+                f"every row names its split, and none names {part}.",
+                where=file,
+                remedy=f"Write {part} in some rows, or leave the split of some empty: they are drawn.",
+                code=code,
+            )
+    if not split.holdout:
+        raise UserError(
+            f"{len(items)} row{'s are' if len(items) > 1 else ' is'} too few to hold any out.",
+            where=file,
+            remedy="Add rows: some hundred make a difference of a few points visible.",
+            code="dataset.too_few",
+        )
 
 
 def _beside(settings: ComponentSettings) -> list[str]:
