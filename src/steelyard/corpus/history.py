@@ -6,6 +6,7 @@ working tree or runs a filter, hook or external diff that a repository's own set
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from steelyard.schema.errors import BrokenError
+from steelyard.schema.history import Change
 
 REGULAR_MODES = ("100644", "100755")
 """Tree entries that are plain files; links (120000) and submodules (160000) are not documents."""
@@ -68,6 +70,17 @@ def repository(folder: Path) -> Repository | None:
     top = Path(os.path.realpath(os.fsdecode(out).rstrip("\n")))
     prefix = Path(os.path.relpath(real, top)).as_posix()
     return None if prefix.startswith("..") else Repository(top=top, prefix="" if prefix == "." else prefix)
+
+
+def bare_repository(folder: Path, prefix: str = "") -> Repository | None:
+    """The bare repository at `folder`, seen from the folder `prefix` inside it; None when it is none."""
+    out = _run(folder, "rev-parse", "--is-bare-repository") if folder.is_dir() else None
+    return Repository(top=folder, prefix=prefix.strip("/")) if out and out.strip() == b"true" else None
+
+
+def blob_id(content: bytes) -> str:
+    """The id git gives these bytes (SHA-1 repositories)."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def commit_at(repo: Repository, date: datetime | None) -> str | None:
@@ -156,6 +169,54 @@ def change_times(repo: Repository) -> list[datetime]:
     out = _run(repo.top, "rev-list", "--first-parent", "--timestamp", "HEAD", "--", *scope)
     stamps = sorted(int(line.split()[0]) for line in (out or b"").splitlines())
     return [datetime.fromtimestamp(stamp, UTC) for stamp in stamps]
+
+
+def changes(repo: Repository) -> list[Change]:
+    """Every change of plain files below the folder along the first parents of HEAD, oldest first; renames are followed.
+
+    A moment is the commit's date, never earlier than its parent's, so that order and dates agree. Links and submodules count as
+    deleted. Empty without commits.
+    """
+    scope = [f":(literal){repo.prefix}"] if repo.prefix else []
+    arguments = [
+        "log",
+        "--first-parent",
+        "--diff-merges=first-parent",
+        "--reverse",
+        "--raw",
+        "--no-abbrev",
+        "--root",
+        "-M",
+        "-z",
+    ]
+    command = _command(repo.top, *arguments, "--no-ext-diff", "--format=%x01%ct", "HEAD", "--", *scope)
+    strip = len(repo.prefix) + 1 if repo.prefix else 0
+    found: list[Change] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()) as process:
+        at = datetime.fromtimestamp(0, UTC)
+        fields = _fields(process)
+        for field in fields:
+            token = field.lstrip(b"\n")
+            if token.startswith(b"\x01"):
+                at = max(at, datetime.fromtimestamp(int(token[1:].split()[0]), UTC))
+            elif token.startswith(b":"):
+                _, mode, _, oid, status = token.decode("ascii").split()
+                paths = [next(fields)] + ([next(fields)] if status[0] in "RC" else [])
+                change = _change(at, mode, oid, status, paths, strip)
+                found += [change] if change is not None else []
+    return found
+
+
+def _change(at: datetime, mode: str, oid: str, status: str, paths: Sequence[bytes], strip: int) -> Change | None:
+    """One line of `git log --raw`; None for names that are not UTF-8."""
+    try:
+        names = [path.decode("utf-8")[strip:] for path in paths]
+    except UnicodeDecodeError:
+        return None
+    gone = status == "D" or mode not in REGULAR_MODES
+    return Change(
+        at=at, path=names[-1], key=None if gone else oid, before=names[0] if status[0] == "R" and not gone else None
+    )
 
 
 def contents(repo: Repository, oids: Sequence[str]) -> Iterator[bytes]:

@@ -275,12 +275,7 @@ def _fingerprint(
         valid_from=datetime.fromtimestamp(int(status.st_mtime), UTC),
         path=path,
     )
-    return file, _blob_id(content)
-
-
-def _blob_id(content: bytes) -> str:
-    """The id git gives these bytes (SHA-1 repositories)."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return file, history.blob_id(content)
 
 
 def _dated(own: _Root, fresh: Sequence[tuple[SourceFile, str]]) -> list[SourceFile]:
