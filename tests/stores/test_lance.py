@@ -127,3 +127,60 @@ def test_growing_past_the_limit_moves_from_memory_to_lance_and_back(tmp_path):
 def test_the_table_of_stores_loads_it_by_name():
     assert STORES.load("lance") is LanceStore
     assert STORES.names() == ["lance", "memory"]
+
+
+def access_of(store, generation=1, scope=ANYONE):
+    return ids(store.lexical("refund", scope, 9, generation))
+
+
+@pytest.mark.parametrize("exact_rows", [200_000, 0])
+def test_the_folder_says_how_far_its_access_has_come(tmp_path, exact_rows):
+    writer = LanceStore(tmp_path, exact_rows=exact_rows)
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "refund")]), [])
+    writer.restrict({"docs/a.md": STAFF}, 5)
+    before = LanceStore(tmp_path, exact_rows=exact_rows)
+    assert (before.epoch, access_of(before)) == ((5, ["b"]) if exact_rows == 0 else (0, ["a", "b"]))
+    writer.optimize()
+    after = LanceStore(tmp_path, exact_rows=exact_rows)
+    assert (after.epoch, access_of(after)) == (5, ["b"])
+
+
+@pytest.mark.parametrize("exact_rows", [200_000, 0])
+def test_a_process_that_is_behind_does_not_write_its_access_over_a_newer_one(tmp_path, exact_rows):
+    first, second = (LanceStore(tmp_path, exact_rows=exact_rows) for _ in range(2))
+    first.stage(1, staged([passage("a", "refund"), passage("b", "refund")]), [])
+    assert access_of(second) == ["a", "b"]
+    first.restrict({"docs/a.md": STAFF}, 9)
+    first.optimize()
+    second.restrict({"docs/b.md": STAFF}, 5)
+    second.optimize()
+    assert (second.epoch, access_of(second)) == (9, ["b"])
+    opened = LanceStore(tmp_path, exact_rows=exact_rows)
+    assert (opened.epoch, access_of(opened)) == (9, ["b"])
+
+
+def test_rows_read_again_after_another_process_staged_keep_the_access_they_were_given(tmp_path):
+    writer, reader = LanceStore(tmp_path), LanceStore(tmp_path)
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "refund")]), [])
+    reader.restrict({"docs/a.md": STAFF}, 5)
+    writer.stage(2, staged([passage("c", "refund")]), [])
+    assert access_of(reader, 2) == ["b", "c"]
+    assert reader.epoch == 5
+
+
+def test_access_that_was_changed_is_answered_by_the_label_index_too(tmp_path):
+    store = LanceStore(tmp_path, exact_rows=0)
+    corpus = random_corpus(300, seed=4)
+    store.stage(1, corpus, [])
+    store.optimize()
+    store.restrict({entry.document: STAFF for entry in corpus.passages[:40]}, 3)
+    for step in ("restricted", "optimized"):
+        plan = store.explain(STAFF_SCOPE, 1)
+        assert "ScalarIndexQuery" in plan, step
+        assert "allow_idx(LabelList)" in plan, step
+        assert "deny_idx(LabelList)" in plan, step
+        assert "FilterExec: array_has_any" not in plan, step
+        store.optimize()
+    assert len(store.passages(ANYONE, 1)) == sum(
+        (STAFF if number < 40 else entry.access).permits(ANYONE) for number, entry in enumerate(corpus.passages)
+    )

@@ -276,6 +276,53 @@ def check_a_passage_can_return_with_other_access(make: Make) -> None:
     assert ids(store.lexical("refund", ANYONE, 9, 2)) == ["a"]
 
 
+def check_access_is_that_of_now_in_every_generation(make: Make) -> None:
+    """After `restrict`, earlier generations too follow the new access; granting, narrowing, and rows staged later included."""
+    store, open_, closed = make(), passage("a", "refund policy"), passage("b", "refund refund", STAFF)
+    store.stage(1, staged([open_, closed, passage("c", "refund")]), [])
+    store.stage(2, staged([replace(closed, id="b2")]), ["a", "b"])
+    assert store.epoch == 0
+    ada = Access(allow=("user:ada",))
+    store.restrict({"docs/a.md": STAFF, "docs/b.md": ada, "docs/unknown.md": STAFF}, 7)
+    assert store.epoch == 7
+    for generation, expected in ((1, ["a", "b", "c"]), (2, ["b2", "c"])):
+        assert ids(store.dense(unit(1.0), STAFF_SCOPE, 9, generation)) == expected
+        assert ids(store.dense(unit(1.0), ANYONE, 9, generation)) == ["c"]
+        assert ids(store.lexical("refund", ANYONE, 9, generation)) == ["c"]
+        assert sorted(store.similarities(unit(1.0), ["a", "b", "b2", "c"], ANYONE, generation)) == ["c"]
+        assert [entry.id for entry in store.passages(STAFF_SCOPE, generation)] == expected
+    assert {hit.passage.access for hit in store.lexical("refund", Scope(user="ada"), 9, 2)} == {EVERYONE, ada}
+    store.optimize()
+    store.stage(3, staged([replace(open_, id="a3", access=STAFF)]), [])
+    assert ids(store.lexical("policy", ANYONE, 9, 3)) == []
+    store.discard(2)
+    assert ids(store.lexical("refund", ANYONE, 9, 9)) == ["c"]
+    store.restrict({"docs/a.md": EVERYONE}, 9)
+    assert ids(store.lexical("policy", ANYONE, 9, 1)) == ["a"]
+    assert store.passages(ANYONE, 1)[0].access == EVERYONE
+
+
+def check_nobody_sees_what_is_withheld(make: Make) -> None:
+    """A withheld version of a document, or of any, is gone for all in every generation; equal words elsewhere stay."""
+    store = make()
+    old, new = (
+        replace(passage("a", "refund old"), version="1" * 64),
+        replace(passage("a2", "refund new"), version="2" * 64),
+    )
+    new = replace(new, document=old.document)
+    twin = replace(passage("t", "refund old"), version="1" * 64)
+    store.stage(1, staged([old, twin]), [])
+    store.stage(2, staged([new]), ["a"])
+    store.restrict({}, 1, [(old.document, "1" * 64)])
+    assert ids(store.lexical("refund", STAFF_SCOPE, 9, 1)) == ["t"]
+    assert ids(store.dense(unit(1.0), STAFF_SCOPE, 9, 2)) == ["a2", "t"]
+    store.restrict({old.document: EVERYONE}, 2, [("", "1" * 64)])
+    assert ids(store.lexical("refund", STAFF_SCOPE, 9, 1)) == []
+    assert ids(store.lexical("refund", STAFF_SCOPE, 9, 2)) == ["a2"]
+    assert store.similarities(unit(1.0), ["a", "t"], STAFF_SCOPE, 1) == {}
+    assert store.count(1) == 2
+
+
 def check_one_of_two_equal_passages_can_go(make: Make) -> None:
     """Two documents with the same text: retiring one leaves exactly the other."""
     store = make()

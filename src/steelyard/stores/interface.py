@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.schema.corpus import Hit, Passage
-from steelyard.schema.scope import Scope
+from steelyard.schema.scope import Access, Scope
 
 Vectors = NDArray[np.float32]
 """float32, (rows, dim), rows of length 1."""
@@ -41,6 +41,21 @@ class Store(Protocol):
 
     def discard(self, generation: int) -> None:
         """Undo what was staged for `generation` and any later one; harmless when nothing was."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last `restrict` that its searches follow; 0 before the first.
+
+        It may be lower than another process's: whoever searches compares it with the control plane's first.
+        """
+
+    def restrict(self, access: Mapping[str, Access], epoch: int, withheld: Collection[tuple[str, str]] = ()) -> None:
+        """Set who may see the rows of these documents, in every generation, from the next search on.
+
+        Rows of other documents stay as they are; a document that is not there is passed over. Nobody sees the rows of a `withheld`
+        (document, version); an empty document stands for any. `epoch` is the state of the control plane that the call brings the
+        store to. Doing it again is harmless. What is staged later carries the access it is staged with.
+        """
 
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """Best `k` passages by cosine among those visible to `scope`, best first.

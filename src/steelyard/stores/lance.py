@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Staged, Vectors
+from steelyard.stores.lance_access import AccessMark, write_access
 from steelyard.stores.lance_table import (
     PAYLOAD,
     STATE,
@@ -22,9 +23,9 @@ from steelyard.stores.lance_table import (
     to_vectors,
     visible,
 )
-from steelyard.stores.memory import Snapshot, check_dim, checked_vectors
+from steelyard.stores.memory import Snapshot, check_dim, checked_vectors, under
 from steelyard.stores.postings import Postings
-from steelyard.stores.rows import OPEN, SCORE_DECIMALS, Rows
+from steelyard.stores.rows import OPEN, SCORE_DECIMALS, Holder, Rows
 from steelyard.stores.word_file import forget_words, load_words, save_words
 
 EXACT_ROWS = 200_000
@@ -64,6 +65,7 @@ class LanceStore:
             -1
         )  # the latest generation asked for: asked means staged, so the rows read since then hold it whole
         self._version: int | None = None
+        self._mark = AccessMark(folder)
 
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
         """See `Store.stage`; what was staged for later generations is discarded as well."""
@@ -72,8 +74,7 @@ class LanceStore:
             before = self._state(generation)
             table = self._table()
             vectors = checked_vectors(add, None if table is None else _dim(table))
-            ids, access = [entry.id for entry in add.passages], [entry.access for entry in add.passages]
-            rows = before.rows.staged(generation, ids, access, retire)
+            rows = before.rows.staged(generation, add.passages, retire)
             forget_words(self.folder / WORDS)
             self._snapshot = None  # until everything is written: a failure half-way is read back from disk
             leaving = [before.rows.ids[row] for row in np.flatnonzero(rows.retired[: len(before.rows)] == generation)]
@@ -83,7 +84,7 @@ class LanceStore:
             fresh = to_arrow(add.passages, vectors, len(before.rows), generation)
             if table is None:
                 self._opened = self._create(fresh)
-            elif len(ids):
+            elif len(add.passages):
                 table.add(fresh)
             self._keep(before, rows, add, vectors)
 
@@ -102,6 +103,26 @@ class LanceStore:
                 table.update(where=f"retired >= {int(generation)} AND retired < {OPEN}", values={"retired": OPEN})
                 if self._held(state):
                     self._remember(state.before(generation))
+
+    @property
+    def epoch(self) -> int:
+        """See `Store.epoch`."""
+        with self._guard:
+            self._state(0)
+            return self._mark.epoch
+
+    def restrict(self, access: Mapping[str, Access], epoch: int, withheld: Collection[Holder] = ()) -> None:
+        """See `Store.restrict`.
+
+        Searches follow it at once. The table follows when it is searched itself (above EXACT_ROWS rows), else with `optimize`; the
+        epoch written beside it says how far it has come, so whoever opens it applies the rest.
+        """
+        with self._guard:
+            state = self._state(0)
+            self._snapshot = state.restricted(access, withheld)
+            self._mark.note(access, withheld, epoch)
+            if not self._held(state):
+                self._settle()
 
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.dense`; approximate above EXACT_ROWS rows for askers who see more than EXACT_VISIBLE of them."""
@@ -130,7 +151,10 @@ class LanceStore:
         found, scores = state.postings.bm25(text, state.rows.view(scope, generation))
         best = state.rows.best(found, scores, k)
         passages = self._by_number([row for row, _ in best])
-        return [Hit(passage=passages[row], score=score, parts=(("bm25", score),)) for row, score in best]
+        return [
+            Hit(passage=under(passages[row], state.rows.access(row)), score=score, parts=(("bm25", score),))
+            for row, score in best
+        ]
 
     def similarities(
         self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int
@@ -168,6 +192,8 @@ class LanceStore:
             table = self._table()
             if table is None:
                 return
+            table.checkout_latest()
+            self._settle()
             state = self._state(self._newest)
             if len(state.rows) and not self._held(state):
                 self._build_indexes(table, len(state.rows))
@@ -192,6 +218,21 @@ class LanceStore:
                 self._asked = max(self._asked, generation)
                 assert self._snapshot is not None
             return self._snapshot
+
+    def _settle(self) -> None:
+        """Write into the table what `restrict` has said since it was opened, then how far it has come."""
+        table = self._table()
+
+        def write() -> None:
+            if table is not None:
+                table.checkout_latest()
+                write_access(table, self._mark.access, self._mark.withheld)
+
+        if self._mark.settle(write):
+            self._snapshot = None  # the rows of a newer access are in the table
+        if table is not None:
+            # `_version` stays as it was: what another process staged meanwhile is not yet read.
+            table.checkout_latest()
 
     def _remember(self, snapshot: Snapshot) -> None:
         """Take `snapshot` as what the table holds now."""
@@ -219,10 +260,13 @@ class LanceStore:
     def _load(self, table: Any) -> Snapshot:
         if table is None:
             return Snapshot()
+        # Before the rows: what is settled in between is applied twice, never missed.
+        self._mark.read()
+        table.checkout_latest()
         small = table.count_rows() <= self._exact_rows
         columns = [*dict.fromkeys((*STATE, *PAYLOAD)), "vector"] if small else list(STATE)
         data = _in_order(table.search().select(columns).limit(None).to_arrow())
-        rows = _rows(data)
+        rows = _rows(data).restricted(self._mark.access, self._mark.withheld)
         postings = load_words(self.folder / WORDS, rows)
         if postings is None:
             postings = Postings().extended([entry.search_text for entry in self._texts(table, data, small)])
@@ -261,7 +305,7 @@ class LanceStore:
         for column in ("allow", "deny"):
             if column not in there:
                 table.create_index(column, config=LabelList())
-        for column in ("added", "retired", "number"):
+        for column in ("added", "retired", "number", "document"):
             if column not in there:
                 table.create_index(column, config=BTree())
         if "vector" not in there and rows > EXACT_ROWS:
@@ -299,10 +343,17 @@ def _rows(data: Any) -> Rows:
         codes.setdefault(Access(allow=tuple(may), deny=tuple(may_not)), len(codes))
         for may, may_not in zip(allow, deny, strict=True)
     ]
+    holders: dict[Holder, int] = {}
+    holder = [
+        holders.setdefault(pair, len(holders))
+        for pair in zip(data.column("document").to_pylist(), data.column("version").to_pylist(), strict=True)
+    ]
     return Rows(
         tuple(data.column("id").to_pylist()),
         data.column("added").to_numpy().astype(np.int64),
         data.column("retired").to_numpy().astype(np.int64),
         np.array(rule, dtype=np.int64),
         tuple(codes),
+        np.array(holder, dtype=np.int64),
+        tuple(holders),
     )

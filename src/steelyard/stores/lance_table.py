@@ -30,8 +30,8 @@ PAYLOAD = (
 )
 """The columns a passage is made of."""
 
-STATE = ("number", "id", "added", "retired", "allow", "deny")
-"""The columns that say which rows exist, when, and for whom."""
+STATE = ("number", "id", "document", "version", "added", "retired", "allow", "deny")
+"""The columns that say which rows exist, of what, when, and for whom."""
 
 
 def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, generation: int) -> Any:
@@ -39,7 +39,7 @@ def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, g
     import pyarrow as pa
 
     count = len(passages)
-    texts = pa.list_(pa.string())
+    names = pa.list_(pa.string())
     # Access as lists of strings: LanceDB silently leaves the index of a list<int32> column unused.
     columns = {
         "number": pa.array(range(first_number, first_number + count), pa.int64()),
@@ -51,10 +51,10 @@ def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, g
         },
         "start": pa.array([entry.start for entry in passages], pa.int64()),
         "end": pa.array([entry.end for entry in passages], pa.int64()),
-        "heading": pa.array([list(entry.heading) for entry in passages], texts),
+        "heading": pa.array([list(entry.heading) for entry in passages], names),
         "page": pa.array([entry.page for entry in passages], pa.int32()),
-        "allow": pa.array([list(entry.access.allow) for entry in passages], texts),
-        "deny": pa.array([list(entry.access.deny) for entry in passages], texts),
+        "allow": pa.array([list(entry.access.allow) for entry in passages], names),
+        "deny": pa.array([list(entry.access.deny) for entry in passages], names),
         "valid_from": pa.array([entry.valid_from for entry in passages], pa.timestamp("us", tz="UTC")),
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1]),
     }
@@ -91,7 +91,7 @@ def to_vectors(table: Any, dim: int) -> Vectors:
 
 def visible(scope: Scope, generation: int) -> str:
     """The SQL condition of the rows that `scope` may see in `generation`; deny beats allow, and an empty allow means nobody."""
-    names = _texts(scope.principals)
+    names = texts(scope.principals)
     return (
         f"added <= {int(generation)} AND retired > {int(generation)} "
         f"AND array_has_any(allow, [{names}]) AND NOT array_has_any(deny, [{names}])"
@@ -104,7 +104,14 @@ def any_of(column: str, values: Iterable[int | str]) -> str:
     return f"{column} IN ({listed})"
 
 
-def _texts(values: Iterable[str]) -> str:
+def as_list(values: Iterable[str]) -> str:
+    """The SQL of a list of strings, the empty one too."""
+    listed = texts(values)
+    return f"make_array({listed})" if listed else "arrow_cast(make_array(), 'List(Utf8)')"
+
+
+def texts(values: Iterable[str]) -> str:
+    """Strings as SQL, with commas between them."""
     return ", ".join(map(_text, values))
 
 

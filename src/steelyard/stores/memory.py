@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
 
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.errors import StoreError
-from steelyard.schema.scope import Scope
+from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Staged, Vectors
 from steelyard.stores.postings import Postings
-from steelyard.stores.rows import Rows
+from steelyard.stores.rows import Holder, Rows
 
 GATHER_BELOW = 0.5  # share of visible rows below which multiplying a copy of them beats multiplying all
 
@@ -38,13 +38,15 @@ class Snapshot:
         vectors = checked_vectors(add, self.vectors.shape[1] if len(self.rows) else None)
         passages = tuple(add.passages)
         return Snapshot(
-            self.rows.staged(
-                generation, [entry.id for entry in passages], [entry.access for entry in passages], retire
-            ),
+            self.rows.staged(generation, passages, retire),
             (*self.passages, *passages),
             np.concatenate([self.vectors, vectors]) if len(self.rows) else vectors,
             self.postings.extended([entry.search_text for entry in passages]),
         )
+
+    def restricted(self, access: Mapping[str, Access], withheld: Collection[Holder]) -> Snapshot:
+        """The state under the access of now; see `Store.restrict`."""
+        return replace(self, rows=self.rows.restricted(access, withheld))
 
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.dense`."""
@@ -77,10 +79,13 @@ class Snapshot:
     def visible(self, scope: Scope, generation: int) -> list[Passage]:
         """See `Store.passages`."""
         rows = self.rows.view(scope, generation).rows.tolist()
-        return sorted((self.passages[row] for row in rows), key=lambda passage: passage.id)
+        return sorted((self._passage(row) for row in rows), key=lambda passage: passage.id)
 
     def _hit(self, row: int, score: float, part: str) -> Hit:
-        return Hit(passage=self.passages[row], score=score, parts=((part, score),))
+        return Hit(passage=self._passage(row), score=score, parts=((part, score),))
+
+    def _passage(self, row: int) -> Passage:
+        return under(self.passages[row], self.rows.access(row))
 
 
 class MemoryStore:
@@ -88,6 +93,7 @@ class MemoryStore:
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self._snapshot = snapshot or Snapshot()
+        self._epoch = 0
         self._writing = Lock()
 
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
@@ -99,6 +105,17 @@ class MemoryStore:
         """See `Store.discard`."""
         with self._writing:
             self._snapshot = self._snapshot.before(generation)
+
+    @property
+    def epoch(self) -> int:
+        """See `Store.epoch`."""
+        return self._epoch
+
+    def restrict(self, access: Mapping[str, Access], epoch: int, withheld: Collection[Holder] = ()) -> None:
+        """See `Store.restrict`."""
+        with self._writing:
+            self._snapshot = self._snapshot.restricted(access, withheld)
+            self._epoch = epoch
 
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.dense`."""
@@ -124,6 +141,11 @@ class MemoryStore:
 
     def optimize(self) -> None:
         """Nothing to do: the index is always exact and whole."""
+
+
+def under(passage: Passage, access: Access) -> Passage:
+    """The passage with the access that holds now."""
+    return passage if passage.access == access else replace(passage, access=access)
 
 
 def checked_vectors(add: Staged, dim: int | None) -> Vectors:

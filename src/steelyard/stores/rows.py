@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.schema.corpus import Passage
 from steelyard.schema.errors import StoreError
 from steelyard.schema.scope import Access, Scope
 
@@ -20,6 +21,11 @@ SCORE_DECIMALS = 6
 """Scores are rounded to this: below float32's accuracy, so that equal texts tie on every backend."""
 
 KEPT_VIEWS = 64  # scopes whose visible rows are remembered; one takes a byte a row and eight for each visible row
+
+NOBODY = Access()
+
+Holder = tuple[str, str]
+"""The document and the version that a row is a part of."""
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -37,7 +43,8 @@ class View:
 class Rows:
     """An immutable list of rows in the order they were added; later generations stand behind earlier ones.
 
-    `added` and `retired` are the generations a row is in force from and until (exclusive); `rule` indexes `rules`.
+    `added` and `retired` are the generations a row is in force from and until (exclusive); `rule` indexes `rules`, and `holder`
+    indexes `holders`, the (document, version) that the row is a part of.
     """
 
     ids: tuple[str, ...] = ()
@@ -45,6 +52,8 @@ class Rows:
     retired: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     rule: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     rules: tuple[Access, ...] = ()
+    holder: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    holders: tuple[Holder, ...] = ()
     _views: OrderedDict[tuple[tuple[str, ...], int], View] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -56,16 +65,19 @@ class Rows:
         kept = int(np.searchsorted(self.added, generation, side="left"))
         retired = self.retired[:kept].copy()
         retired[retired >= generation] = OPEN
-        return Rows(self.ids[:kept], self.added[:kept], retired, self.rule[:kept], self.rules)
+        return Rows(
+            self.ids[:kept], self.added[:kept], retired, self.rule[:kept], self.rules, self.holder[:kept], self.holders
+        )
 
-    def staged(self, generation: int, ids: Sequence[str], access: Sequence[Access], retire: Iterable[str]) -> Rows:
-        """These rows with `retire` retired and `ids` added in `generation`, which must be later than all others.
+    def staged(self, generation: int, add: Sequence[Passage], retire: Iterable[str]) -> Rows:
+        """These rows with `retire` retired and those of `add` added in `generation`, which must be later than all others.
 
         Ids to retire that are not in force are ignored.
 
         Raises:
             StoreError: an id is added that stays in force, or twice.
         """
+        ids = [entry.id for entry in add]
         retired = self.retired.copy()
         leaving = set(retire)
         in_force = {self.ids[row]: row for row in np.flatnonzero(retired == OPEN).tolist()}
@@ -79,15 +91,42 @@ class Rows:
                 code="stores.passage_twice",
             )
         codes = {rule: code for code, rule in enumerate(self.rules)}
-        rule = np.array([codes.setdefault(rule, len(codes)) for rule in access], dtype=np.int64)
+        rule = [codes.setdefault(entry.access, len(codes)) for entry in add]
+        holding = {pair: code for code, pair in enumerate(self.holders)}
+        holder = [holding.setdefault((entry.document, entry.version), len(holding)) for entry in add]
         count = len(ids)
         return Rows(
             (*self.ids, *ids),
             np.concatenate([self.added, np.full(count, generation, dtype=np.int64)]),
             np.concatenate([retired, np.full(count, OPEN, dtype=np.int64)]),
-            np.concatenate([self.rule, rule]),
+            np.concatenate([self.rule, np.array(rule, dtype=np.int64)]),
             tuple(codes),
+            np.concatenate([self.holder, np.array(holder, dtype=np.int64)]),
+            tuple(holding),
         )
+
+    def restricted(self, access: Mapping[str, Access], withheld: Collection[Holder]) -> Rows:
+        """These rows with the access of the named documents, whatever generations they are in; nobody sees what is withheld.
+
+        `withheld` names (document, version) pairs; an empty document stands for any.
+        """
+        if not access and not withheld:
+            return self
+        codes = {rule: code for code, rule in enumerate(self.rules)}
+        now = np.full(len(self.holders), -1, dtype=np.int64)
+        for number, (document, version) in enumerate(self.holders):
+            rule = access.get(document)
+            if withheld and ((document, version) in withheld or ("", version) in withheld):
+                rule = NOBODY
+            if rule is not None:
+                now[number] = codes.setdefault(rule, len(codes))
+        changed = now[self.holder] if len(self) else now[:0]
+        rule_now = np.where(changed >= 0, changed, self.rule)
+        return Rows(self.ids, self.added, self.retired, rule_now, tuple(codes), self.holder, self.holders)
+
+    def access(self, row: int) -> Access:
+        """Who may see a row now."""
+        return self.rules[int(self.rule[row])]
 
     def in_force(self, generation: int) -> Mask:
         """Mask of the rows in force in `generation`, visible to anyone or not."""
