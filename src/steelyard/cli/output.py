@@ -23,6 +23,12 @@ def write_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
+def write_json_line(value: Any) -> None:
+    """Print one JSON object on one line of stdout, at once: a reader of JSON Lines sees it when it happens."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def console() -> Console:
     """The terminal for results. A reader of the pipe who leaves early (`| head`) is no error: exit code 0."""
     from rich.console import Console

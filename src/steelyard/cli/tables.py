@@ -134,6 +134,9 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
             f"{corpus['passages']:,} passages{broken}"
         )
         _notes(out, [(one["path"], one["reason"]) for one in corpus["failing"]])
+        _notes(out, [(one["source"], _freshness(one)) for one in corpus["sources"]])
+        if corpus["watched_since"]:
+            out.print(f"followed by `ingest --watch` since {corpus['watched_since'][:16]} UTC", markup=False)
     wide = out.width >= WIDE
     table = _table(
         "component", *(("task",) if wide else ()), ("rows", True), ("versions", True), "verdict", "runs", "data"
@@ -152,6 +155,27 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
     out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)
+
+
+def _freshness(source: Mapping[str, Any]) -> str:
+    """When a source was last looked at, and how long its changes waited to be answered from."""
+    lag = source["lag_s"]
+    head = f"{source['documents']} documents, looked at {source['scanned'][:16].replace('T', ' ')} UTC"
+    if lag["median"] is None:
+        return f"{head}; no change since"
+    return f"{head}; changes answered after {_duration(lag['median'])} (median of {source['changes']}, worst {_duration(lag['worst'])})"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in the unit that a person would say.
+
+    >>> [_duration(0.42), _duration(90.0), _duration(86400.0 * 3)]
+    ['0.4 s', '1.5 min', '3.0 days']
+    """
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def show_settings(out: Console, settings: Mapping[str, Any]) -> None:

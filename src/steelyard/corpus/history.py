@@ -21,6 +21,9 @@ from steelyard.schema.history import Change
 REGULAR_MODES = ("100644", "100755")
 """Tree entries that are plain files; links (120000) and submodules (160000) are not documents."""
 
+FEW_PATHS = 100
+"""Up to this many files are looked up by name; more by listing the folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
@@ -108,6 +111,26 @@ def files_at(repo: Repository, commit: str) -> list[Blob]:
             if mode in REGULAR_MODES:
                 blobs.append(Blob(path=path[len(repo.prefix) :].lstrip("/"), oid=oid, size=int(size)))
     return sorted(blobs, key=lambda blob: blob.path)
+
+
+def object_ids(repo: Repository, commit: str, paths: Sequence[str]) -> dict[str, str]:
+    """The object id of each of `paths` (below the source folder) that is a plain file in `commit`.
+
+    A few are asked for by name: listing a folder of thousands for one edited file takes longer than all else.
+    """
+    if len(paths) > FEW_PATHS:
+        return {blob.path: blob.oid for blob in files_at(repo, commit)}
+    full = {"/".join(part for part in (repo.prefix, path) if part): path for path in paths}
+    out = _run(repo.top, "ls-tree", "-z", "--full-tree", commit, "--", *full)
+    found = {}
+    for entry in (out or b"").split(b"\0"):
+        head, _, name = entry.partition(b"\t")
+        path = full.get(os.fsdecode(name))
+        if path is not None and name:
+            mode, _, oid = head.decode("ascii").split()
+            if mode in REGULAR_MODES:
+                found[path] = oid
+    return found
 
 
 def commit_dates(repo: Repository, commit: str, wanted: Sequence[str]) -> dict[str, datetime]:

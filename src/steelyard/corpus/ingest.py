@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,13 @@ from itertools import islice
 from pathlib import Path
 
 from steelyard.corpus.access import effective
+from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, Staged, silent
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.passages import SplitSettings, passage, passage_id
+from steelyard.corpus.seen_files import SeenFiles, open_sources
 from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
 from steelyard.corpus.staging import Content, Member, Staging, Step
 from steelyard.corpus.vectors import VectorCache
@@ -82,14 +85,15 @@ def ingest(
     begin = time.perf_counter()
     settings = settings or IngestSettings()
     staging = Staging(library)
-    with staging.lock():
+    with staging.lock(), contextlib.ExitStack() as closing:
         left_over = staging.pending()
         if left_over is not None:
             index.discard(left_over)
             staging.forget()
         newest = library.newest()
         members = staging.members()
-        listing = _listing(rules, root, settings, members, newest, at)
+        sources = closing.enter_context(contextlib.closing(open_sources(library.path)))
+        listing = _listing(rules, root, settings, members, newest, at, SeenFiles(sources))
         plan = _plan(listing, members, staging, settings, progress)
         remade = newest is not None and (newest.encoder != encoder.name or newest.splitting != settings.splitting.name)
         if newest is not None and not remade and not plan.changes:
@@ -103,6 +107,9 @@ def ingest(
                 )
             finally:
                 vectors.close()
+        if at is None:
+            touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
+            Freshness(sources).record(rules, root, listing, touched, made.number)
     return _report(plan, made, embedded, time.perf_counter() - begin)
 
 
@@ -130,10 +137,11 @@ def _listing(
     members: dict[str, Member],
     newest: Generation | None,
     at: datetime | None,
+    seen: SeenFiles,
 ) -> Listing:
     known = {document: (member.content.version, member.valid_from) for document, member in members.items()}
     if at is None:
-        return scan(rules, root, known=known, max_bytes=settings.limits.file_bytes)
+        return scan(rules, root, known=known, max_bytes=settings.limits.file_bytes, seen=seen)
     if newest is not None and at < newest.as_of:
         raise UserError(
             f"the corpus already shows {newest.as_of.date()}; it cannot go back to {at.date()}.",

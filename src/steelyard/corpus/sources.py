@@ -15,6 +15,7 @@ from steelyard.corpus import history
 from steelyard.corpus.history import Repository
 from steelyard.corpus.parsing import format_of
 from steelyard.corpus.parsing.limits import Limits
+from steelyard.corpus.seen_files import SeenFiles, Sighting, read_whole
 from steelyard.schema.errors import ConfigError, NotFoundError
 from steelyard.schema.scope import Access
 
@@ -42,7 +43,8 @@ class SourceRule:
 class SourceFile:
     """One file of a source. `version` is the SHA-256 of its bytes in hex; `access` is the rule of its source.
 
-    `path` is where it lies in the working tree; files of a git commit have a `blob` (object id) instead.
+    `path` is where it lies in the working tree; files of a git commit have a `blob` (object id) instead. `changed_ns` is when the file
+    system saw its last change (edit, rename, replacement), in nanoseconds since 1970.
     """
 
     document: str
@@ -54,6 +56,7 @@ class SourceFile:
     valid_from: datetime
     path: Path | None = None
     blob: str | None = None
+    changed_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class Listing:
     failed: tuple[tuple[str, str], ...]
     as_of: datetime
     repositories: Mapping[str, Repository] = field(default_factory=dict)
+    max_bytes: int = MAX_BYTES
 
     def contents(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes | OSError]]:
         """Each file with its bytes, or with the error that kept them away; in the order given.
@@ -77,7 +81,7 @@ class Listing:
             if file.path is None:
                 continue
             try:
-                content = file.path.read_bytes()
+                content, _, _ = read_whole(file.path, self.max_bytes)
             except OSError as error:
                 yield file, error
                 continue
@@ -102,12 +106,19 @@ class _Root:
     real: str
 
 
-def scan(rules: Sequence[SourceRule], root: Path, *, known: Known | None = None, max_bytes: int = MAX_BYTES) -> Listing:
+def scan(
+    rules: Sequence[SourceRule],
+    root: Path,
+    *,
+    known: Known | None = None,
+    max_bytes: int = MAX_BYTES,
+    seen: SeenFiles | None = None,
+) -> Listing:
     """The documents of the sources as they are now.
 
     Hidden files and folders (`.git`, `.steelyard`), links that leave their source, links to folders, special files and formats that no
     parser reads are passed over. Files above `max_bytes` and unreadable ones are in `failed`. `valid_from` is the commit date where
-    the bytes are those of the last commit, else the modification time.
+    the bytes are those of the last commit, else the modification time. Files that `seen` knows unchanged are not read.
 
     Raises:
         ConfigError: a source does not exist, or two sources are the same folder.
@@ -116,6 +127,8 @@ def scan(rules: Sequence[SourceRule], root: Path, *, known: Known | None = None,
     now = datetime.now(UTC)
     files: list[SourceFile] = []
     failed: list[tuple[str, str]] = []
+    before = seen.load() if seen else {}
+    sightings: dict[str, Sighting] = {}
     roots = _roots(rules, root)
     for own in roots:
         if not own.path.exists():
@@ -127,17 +140,24 @@ def scan(rules: Sequence[SourceRule], root: Path, *, known: Known | None = None,
             )
         fresh: list[tuple[SourceFile, str]] = []
         for document, path in _walk(own, roots, failed):
-            read = _fingerprint(own, document, path, max_bytes, failed)
+            read = _fingerprint(own, document, path, max_bytes, failed, before.get(document))
             if read is None:
                 continue
-            file, blob = read
-            before = known.get(document)
-            if before is not None and before[0] == file.version:
-                files.append(replace(file, valid_from=before[1]))
+            file, blob, sighting = read
+            if document in known and known[document][0] == file.version:
+                file = replace(file, valid_from=known[document][1])
+                files.append(file)
+            elif blob is None:
+                files.append(file)  # dated when it was seen first
             else:
                 fresh.append((file, blob))
+            if sighting is not None:
+                sightings[document] = sighting
         files.extend(_dated(own, fresh))
-    return Listing(files=_ordered(files), failed=tuple(sorted(failed)), as_of=now)
+    if seen is not None:
+        dates = {file.document: file.valid_from for file in files}
+        seen.keep({document: replace(one, valid_from=dates[document]) for document, one in sightings.items()})
+    return Listing(files=_ordered(files), failed=tuple(sorted(failed)), as_of=now, max_bytes=max_bytes)
 
 
 def snapshot(
@@ -253,29 +273,51 @@ def _too_large(size: int, max_bytes: int) -> str:
 
 
 def _fingerprint(
-    own: _Root, document: str, path: Path, max_bytes: int, failed: list[tuple[str, str]]
-) -> tuple[SourceFile, str] | None:
-    """The file's record, dated by its modification time, and its git object id; None when it went to `failed`."""
+    own: _Root, document: str, path: Path, max_bytes: int, failed: list[tuple[str, str]], before: Sighting | None
+) -> tuple[SourceFile, str | None, Sighting | None] | None:
+    """The file's record with its git object id and what to know it by again; None when it went to `failed`.
+
+    The object id is None for a file that was seen before: then it was not read, and has the date it got then.
+    """
     try:
         status = path.stat()
         if status.st_size > max_bytes or not stat.S_ISREG(status.st_mode):
             failed.append((document, _too_large(status.st_size, max_bytes)))
             return None
-        content = path.read_bytes()
+        if before is not None and before.holds(status):
+            return _record(own, document, path, status, before.version, before.valid_from), None, before
+        content, status, settled = read_whole(path, max_bytes)
     except OSError as error:
         failed.append((document, f"the file cannot be read ({error.strerror})"))
         return None
-    file = SourceFile(
+    version = hashlib.sha256(content).hexdigest()
+    modified = _moment(status.st_mtime)
+    sighting = Sighting(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, version, modified
+    )
+    file = _record(own, document, path, status, version, modified)
+    return replace(file, size=len(content)), history.blob_id(content), sighting if settled else None
+
+
+def _moment(seconds: float) -> datetime:
+    """A modification time, UTC; one before 1970 or still to come (a wrong clock, a hostile archive) becomes the nearest possible."""
+    return datetime.fromtimestamp(int(min(max(seconds, 0.0), datetime.now(UTC).timestamp())), UTC)
+
+
+def _record(
+    own: _Root, document: str, path: Path, status: os.stat_result, version: str, valid_from: datetime
+) -> SourceFile:
+    return SourceFile(
         document=document,
         source=own.rule.path,
         format=format_of(document) or "",
-        size=len(content),
-        version=hashlib.sha256(content).hexdigest(),
+        size=status.st_size,
+        version=version,
         access=own.rule.access,
-        valid_from=datetime.fromtimestamp(int(status.st_mtime), UTC),
+        valid_from=valid_from,
         path=path,
+        changed_ns=max(status.st_mtime_ns, status.st_ctime_ns),
     )
-    return file, history.blob_id(content)
 
 
 def _dated(own: _Root, fresh: Sequence[tuple[SourceFile, str]]) -> list[SourceFile]:
@@ -284,8 +326,8 @@ def _dated(own: _Root, fresh: Sequence[tuple[SourceFile, str]]) -> list[SourceFi
     commit = history.commit_at(repo, None) if repo else None
     if repo is None or commit is None:
         return [file for file, _ in fresh]
-    committed = {blob.path: blob.oid for blob in history.files_at(repo, commit)}
     below = {file.document: file.document[len(own.name) :].lstrip("/") for file, _ in fresh}
+    committed = history.object_ids(repo, commit, list(below.values()))
     unchanged = [below[file.document] for file, blob in fresh if committed.get(below[file.document]) == blob]
     dates = history.commit_dates(repo, commit, unchanged)
     return [replace(file, valid_from=dates.get(below[file.document], file.valid_from)) for file, _ in fresh]

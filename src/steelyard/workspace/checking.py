@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from steelyard.corpus.freshness import Freshness
+from steelyard.corpus.seen_files import open_sources
 from steelyard.registry.versions import RECOMMENDED
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.findings import Finding
@@ -76,6 +79,7 @@ def workspace_status(parts: Parts, last: dict[str, Any] | None) -> dict[str, Any
             "passages": made.passages,
             "created": made.created_at.isoformat(timespec="seconds"),
             "failing": [{"path": path, "reason": reason} for path, reason in parts.toolbox.library.failing()],
+            **_freshness(parts),
         }
     components = {name: _component_status(parts, name, last) for name in parts.settings.components}
     return {
@@ -85,6 +89,17 @@ def workspace_status(parts: Parts, last: dict[str, Any] | None) -> dict[str, Any
         "last_decision": None if last is None else last["created"],
         "next": _next(parts, corpus, components, last),
     }
+
+
+def _freshness(parts: Parts) -> dict[str, Any]:
+    """Each source with its last scan and how long its changes waited; since when a running `ingest --watch` follows them, or None."""
+    with closing(open_sources(parts.state.corpus)) as database:
+        freshness = Freshness(database)
+        since = freshness.watched_since()
+        return {
+            "sources": [one.to_json() for one in freshness.sources()],
+            "watched_since": None if since is None else since.isoformat(timespec="seconds"),
+        }
 
 
 def _component_status(parts: Parts, name: str, last: dict[str, Any] | None) -> dict[str, Any]:

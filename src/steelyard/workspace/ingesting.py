@@ -20,9 +20,16 @@ STAGES = {"read": "read documents", "parse": "parse documents", "embed": "embed 
 
 
 def ingest_sources(
-    folder: Path, workspace: Settings, library: Library, store: Store, encoder: Encoder, report: Report
+    folder: Path,
+    workspace: Settings,
+    library: Library,
+    store: Store,
+    encoder: Encoder,
+    report: Report,
+    *,
+    tidy: bool = True,
 ) -> IngestReport:
-    """The next generation of a workspace's corpus; see `corpus.ingest.ingest`."""
+    """The next generation of a workspace's corpus; see `corpus.ingest.ingest`. `tidy` compacts the index when something changed."""
     corpus = workspace.corpus
     settings = IngestSettings(
         splitting=SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars),
@@ -34,6 +41,6 @@ def ingest_sources(
         report(STAGES.get(progress.stage, progress.stage), progress.done, progress.total)
 
     done = ingest(rules, library, store, encoder, root=folder, settings=settings, progress=told)
-    if done.added or done.updated or done.deleted:
+    if tidy and (done.added or done.updated or done.deleted):
         store.optimize()
     return done

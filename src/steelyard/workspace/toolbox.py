@@ -133,11 +133,11 @@ class Toolbox:
         else:
             self.encoder.encode(["warm up"])
 
-    def ingest(self, report: Report) -> IngestReport:
-        """The next generation from the sources as they are now.
+    def require_documents(self) -> None:
+        """Nothing, where sources are configured.
 
         Raises:
-            UserError: no sources are configured, or another ingest is running.
+            UserError: none is.
         """
         if not self.has_documents:
             raise UserError(
@@ -146,7 +146,25 @@ class Toolbox:
                 remedy='Add [[sources]] with path = "docs" and allow = ["everyone"].',
                 code="workspace.no_sources",
             )
-        return ingest_sources(self.folder, self.settings, self.library, self.store, self.encoder, report)
+
+    def ingest(self, report: Report, *, tidy: bool = True) -> IngestReport:
+        """The next generation from the sources as they are now; `tidy` compacts the index after a change.
+
+        Raises:
+            UserError: no sources are configured, or another ingest is running.
+        """
+        self.require_documents()
+        return ingest_sources(self.folder, self.settings, self.library, self.store, self.encoder, report, tidy=tidy)
+
+    def take_encoder(self, other: Toolbox) -> None:
+        """Use the encoder that another toolbox has loaded, if it has."""
+        if "encoder" in other.__dict__:
+            self.__dict__["encoder"] = other.encoder
+
+    def close(self) -> None:
+        """Close the library, if it was opened."""
+        if "library" in self.__dict__:
+            self.library.close()
 
     def stored_text(self, document: str, version: str) -> str | None:
         """The text of a stored version, None when there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,14 @@ from steelyard.schema.progress import Report, silent
 from steelyard.workspace.paths import State, write_whole
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
     from steelyard.schema.runs import VersionRecord
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
+    from steelyard.workspace.following import Followed
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.training import Trained
 
@@ -93,6 +96,18 @@ class Workspace:
         """
         del engine  # one engine so far; the command accepts the name so that scripts need no change later
         return self._parts().toolbox.ingest(report)
+
+    def watch(
+        self, tell: Callable[[Followed], None], stop: Event, report: Report = silent, *, poll_s: float | None = None
+    ) -> None:
+        """Follow the sources until `stop` is set: each burst of changes becomes a generation, what fails is told and tried again.
+
+        Raises:
+            UserError: no sources are configured.
+        """
+        from steelyard.workspace.following import follow
+
+        follow(self.folder, tell, stop, report, poll_s=poll_s)
 
     def train(self, target: str | None = None, report: Report = silent) -> Trained:
         """Fit and register candidates: all, those of one component, or one (`COMPONENT/CANDIDATE`)."""
