@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from steelyard.registry.database import MIGRATIONS, Database
+from steelyard.registry.releases import Releases
 from steelyard.registry.versions import RECOMMENDED, Registry, utc_now
 from steelyard.schema.errors import NotFoundError, StoreError
 from steelyard.schema.runs import VersionRecord
@@ -118,17 +119,18 @@ def test_names_are_data_and_never_sql(registry: Registry) -> None:
 
 
 def test_a_failing_change_leaves_nothing_behind(registry: Registry, tmp_path: Path) -> None:
-    registry.add(fitted())
+    kept = registry.add(fitted())
+    registry.point("intent", RECOMMENDED, kept)
     database = Database(tmp_path / "state" / "registry.sqlite")
 
     def change_halfway() -> None:
         with database.connect() as connection:
-            connection.execute("DELETE FROM versions")
+            connection.execute("DELETE FROM aliases")
             raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError, match="halfway"):
         change_halfway()
-    assert len(registry.versions()) == 1
+    assert registry.alias("intent", RECOMMENDED) == kept
 
 
 def test_opening_again_applies_nothing_twice(tmp_path: Path) -> None:
@@ -209,8 +211,9 @@ from steelyard.registry.database import Database
 from steelyard.registry.versions import Registry
 Registry(Path({path!r})).add(fitted())
 with Database(Path({path!r})).connect() as connection:
-    connection.execute("UPDATE versions SET seconds = 99")
-    connection.execute("DELETE FROM aliases")
+    connection.execute("UPDATE aliases SET version = 1")
+    connection.execute("DELETE FROM holdout_uses")
+    connection.execute("INSERT INTO production (release, moved) VALUES (1, 'now')")
     os.kill(os.getpid(), 9)
 """
 
@@ -218,11 +221,14 @@ with Database(Path({path!r})).connect() as connection:
 def test_a_killed_process_leaves_what_was_there_before(tmp_path: Path) -> None:
     path = tmp_path / "registry.sqlite"
     registry = Registry(path)
+    registry.add(fitted())
     kept = registry.add(fitted())
     registry.point("intent", RECOMMENDED, kept)
+    registry.note_holdout_use("d1", kept, 10)
     script = KILL.format(tests=str(Path(__file__).parent), path=str(path))
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == -9
-    assert [one.seconds for one in registry.versions()] == [1.5, 1.5]
     assert registry.alias("intent", RECOMMENDED) == kept
-    assert registry.add(fitted()).version == 3  # the lock of the killed process is gone
+    assert registry.holdout_uses("intent", "d1") == {"linear": 1}
+    assert Releases(registry).in_force() is None
+    assert registry.add(fitted()).version == 4  # the lock of the killed process is gone

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="router, retrieval, answer, statistics, or all.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="router, retrieval, answer, statistics, gates, or all.", metavar="NAME")],
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of data sets; default: $STEELYARD_SHARED/data or ../shared/data.", metavar="DIR"),

@@ -18,9 +18,10 @@ BENCHMARKS: Mapping[str, str] = {
     "retrieval": "steelyard.evaluation.bench_retrieval:bench_retrieval",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
+    "gates": "steelyard.evaluation.bench_gates:bench_gates",
 }
 
-NEED_NO_DATA = frozenset({"statistics"})
+NEED_NO_DATA = frozenset({"statistics", "gates"})
 """Benchmarks whose truth is planted."""
 
 

@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+from steelyard.registry.chain import Chain, append_only
 from steelyard.schema.errors import StoreError
+
+HISTORY = Chain("history")
+"""Who did what with versions, aliases and releases, and why."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -27,6 +31,25 @@ MIGRATIONS: tuple[str, ...] = (
         dataset TEXT NOT NULL, component TEXT NOT NULL, candidate TEXT NOT NULL, version INTEGER NOT NULL,
         items INTEGER NOT NULL, used TEXT NOT NULL
     ) STRICT;
+    """,
+    f"""
+    ALTER TABLE versions ADD COLUMN files TEXT NOT NULL DEFAULT '{{}}';
+    ALTER TABLE versions ADD COLUMN parity TEXT NOT NULL DEFAULT '{{}}';
+    ALTER TABLE versions ADD COLUMN cost_usd REAL NOT NULL DEFAULT 0.0;
+    {append_only("versions")}
+    CREATE TABLE releases (
+        number INTEGER PRIMARY KEY, created TEXT NOT NULL, previous INTEGER, generation INTEGER NOT NULL,
+        pinned INTEGER NOT NULL, forced INTEGER NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, gates TEXT NOT NULL
+    ) STRICT;
+    {append_only("releases")}
+    CREATE TABLE release_versions (
+        release INTEGER NOT NULL, component TEXT NOT NULL, candidate TEXT NOT NULL, version INTEGER NOT NULL,
+        PRIMARY KEY (release, component)
+    ) STRICT;
+    {append_only("release_versions")}
+    CREATE TABLE production (id INTEGER PRIMARY KEY, release INTEGER NOT NULL, moved TEXT NOT NULL) STRICT;
+    {append_only("production")}
+    {HISTORY.sql()}
     """,
 )
 
@@ -85,10 +108,20 @@ class Database:
         done = connection.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
             # Statement by statement: `executescript` would commit the transaction.
-            for statement in script.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+            for statement in _statements(script):
+                connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one; a trigger has semicolons inside."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \n;"):
+                yield statement
+            statement = ""
 
 
 def _begin(connection: sqlite3.Connection) -> None:

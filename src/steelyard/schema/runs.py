@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from steelyard.schema.items import Approach, Task
+
+NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,13 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRecord:
-    """One fitted candidate in the registry. `inputs` is the hash of everything the fit depends on."""
+    """One fitted candidate in the registry.
+
+    `dataset` is the content hash of its rows, `inputs` the hash of everything the fit depends on. `artefact` is the hash over the files
+    of `folder`, `files` the SHA-256 of each of them by its path in there. `code_version` is the package's version, the hash of the code
+    behind results, and the commit where the package runs from a checkout. `parity` is how far the saved form agreed with the fitted
+    one, see `Parity`. `seconds` and `cost_usd` are what the fit took.
+    """
 
     component: str
     candidate: str
@@ -96,7 +105,16 @@ class VersionRecord:
     seconds: float
     metrics: Mapping[str, float]
     created: str
+    files: Mapping[str, str] = field(default_factory=lambda: NO_FILES)
+    parity: Mapping[str, Any] = field(default_factory=lambda: NO_FILES)
+    cost_usd: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What a command takes: `COMPONENT/CANDIDATE@VERSION`."""
+        return f"{self.component}/{self.candidate}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
         """The version as JSON."""
-        return {**self.__dict__, "metrics": dict(self.metrics)}
+        mappings = {name: dict(getattr(self, name)) for name in ("metrics", "files", "parity")}
+        return {**self.__dict__, **mappings}

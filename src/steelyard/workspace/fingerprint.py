@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from steelyard.version import __version__
 
 PARTS_OF_A_RESULT = ("candidates", "components", "dataset", "metrics", "models", "stores", "corpus")
 """Rooms whose code can change what a fit or a run gives."""
@@ -28,3 +31,32 @@ def code_fingerprint() -> str:
             whole.update(path.relative_to(package).as_posix().encode())
             whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """The package's version, the hash of the code behind results, and the commit where the package runs from a checkout.
+
+    `0.1.0+5f2c...` installed, `0.1.0+5f2c....g1a2b3c4d5e6f` from a checkout, with `.changed` behind it where files differ from the commit.
+    """
+    return f"{__version__}+{code_fingerprint()}{_commit()}"
+
+
+def _commit() -> str:
+    package = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed package may lie inside somebody else's repository, whose commit says nothing of it.
+    if git("ls-files", "--error-unmatch", "version.py") is None:
+        return ""
+    commit = git("rev-parse", "--short=12", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    return "" if commit is None else f".g{commit}{'.changed' if changed else ''}"

@@ -14,14 +14,14 @@ from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
+from steelyard.registry.artefacts import artefact_hash, file_hashes, verify_artefact
 from steelyard.registry.versions import Registry
-from steelyard.schema.errors import MissingExtraError, NotFoundError, nearest
+from steelyard.schema.errors import MissingExtraError, ModelError, NotFoundError, nearest
 from steelyard.schema.items import Item, Split, Task
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import VersionRecord
-from steelyard.version import __version__
 from steelyard.workspace.examples import Examples
-from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
+from steelyard.workspace.fingerprint import code_fingerprint, code_version, fingerprint
 from steelyard.workspace.toolbox import Toolbox
 
 VALIDATION_ITEMS = 300
@@ -85,7 +85,7 @@ class Training:
         split = self._examples.split(component)
         inputs = self.inputs(component, candidate, split)
         known = self._registry.by_inputs(component, candidate, inputs)
-        if known is not None and Path(self._toolbox.state.root / known.folder).is_dir():
+        if known is not None and self._is_whole(known):
             return known, False
         tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
         start = perf_counter()
@@ -97,24 +97,41 @@ class Training:
         fitted.save(beside)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
+        files = file_hashes(folder)
         record = VersionRecord(
             component=component,
             candidate=candidate,
             version=0,
             dataset=split.dataset,
             inputs=inputs,
-            artefact=_artefact(folder),
+            artefact=artefact_hash(files),
             folder=folder.relative_to(self._toolbox.state.root).as_posix(),
-            code_version=f"{__version__}+{code_fingerprint()}",
+            code_version=code_version(),
             seed=tools.seed,
             seconds=seconds,
             metrics=self._validate(component, fitted, split, tools),
             created=now(),
+            files=files,
+            cost_usd=seconds * self._toolbox.settings.economics.cpu_hour_usd / 3600,
         )
         return self._registry.add(record), True
 
+    def _is_whole(self, record: VersionRecord) -> bool:
+        """Whether a version's files are there and as registered: what was pruned or damaged is fitted again."""
+        root = self._toolbox.state.root
+        try:
+            verify_artefact(root, record)
+        except ModelError:
+            return False
+        return (root / record.folder).is_dir()
+
     def load(self, record: VersionRecord, generation: int | None = None) -> Candidate:
-        """The candidate of a registered version, with the encoder that serves: what is measured is what is served."""
+        """The candidate of a registered version, with the encoder that serves: what is measured is what is served.
+
+        Raises:
+            ModelError: a file is missing, or is not what was registered.
+        """
+        verify_artefact(self._toolbox.state.root, record)
         tools = self._tools(record.component, record.candidate, cached=False, generation=generation)
         return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
 
@@ -217,9 +234,3 @@ def _unknown(component: str, candidate: str, able: Sequence[str]) -> NotFoundErr
     return NotFoundError(
         f"component '{component}' has no candidate '{candidate}'.", remedy=hint, code="workspace.unknown_candidate"
     )
-
-
-def _artefact(folder: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
