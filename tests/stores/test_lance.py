@@ -184,3 +184,34 @@ def test_access_that_was_changed_is_answered_by_the_label_index_too(tmp_path):
     assert len(store.passages(ANYONE, 1)) == sum(
         (STAFF if number < 40 else entry.access).permits(ANYONE) for number, entry in enumerate(corpus.passages)
     )
+
+
+@pytest.mark.parametrize("exact_rows", [200_000, 0])
+def test_a_reader_that_had_it_open_goes_on_after_a_purge(tmp_path, exact_rows):
+    writer, reader = (LanceStore(tmp_path, exact_rows=exact_rows) for _ in range(2))
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "invoice")]), [])
+    writer.stage(2, staged([passage("c", "refund")]), ["a"])
+    assert ids(reader.dense(unit(1.0), ANYONE, 5, 2)) == ["b", "c"]
+    writer.purge([2])
+    assert ids(reader.dense(unit(1.0), ANYONE, 5, 2)) == ["b", "c"]
+    assert ids(reader.lexical("refund", ANYONE, 5, 2)) == ["c"]
+    assert [entry.id for entry in reader.passages(ANYONE, 2)] == ["b", "c"]
+    writer.stage(3, staged([passage("d", "refund")]), ["b"])
+    assert ids(reader.dense(unit(1.0), ANYONE, 5, 3)) == ["c", "d"]
+
+
+@pytest.mark.parametrize("exact_rows", [200_000, 0])
+def test_no_file_holds_what_was_purged(tmp_path, exact_rows):
+    store = LanceStore(tmp_path, exact_rows=exact_rows)
+    store.stage(1, staged([passage("a", "sentinelword refund"), passage("b", "invoice")]), [])
+    store.optimize()
+    store.stage(2, staged([passage("c", "otherword")]), [])
+    store.discard(2)  # deleted rows stay in LanceDB's files until they are written anew
+    held = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"sentinelword" in held
+    assert b"otherword" in held
+    store.purge([1], {("docs/a.md", "0" * 64)})
+    held = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"sentinel" not in held
+    assert b"otherword" not in held
+    assert b"invoice" in held

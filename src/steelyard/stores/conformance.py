@@ -6,7 +6,7 @@ raises AssertionError where a promise is broken. The oracle is `MemoryStore` whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,68 +14,43 @@ import numpy as np
 
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
-from steelyard.stores.interface import Staged, Store, Vectors
+from steelyard.stores.interface import Staged, Store
 from steelyard.stores.memory import MemoryStore
+from steelyard.stores.planted import (
+    ANYONE as ANYONE,
+)
+from steelyard.stores.planted import (
+    DIM as DIM,
+)
+from steelyard.stores.planted import (
+    EVERYONE as EVERYONE,
+)
+from steelyard.stores.planted import (
+    STAFF as STAFF,
+)
+from steelyard.stores.planted import (
+    STAFF_SCOPE as STAFF_SCOPE,
+)
+from steelyard.stores.planted import (
+    WORDS as WORDS,
+)
+from steelyard.stores.planted import (
+    ids as ids,
+)
+from steelyard.stores.planted import (
+    passage as passage,
+)
+from steelyard.stores.planted import (
+    random_corpus as random_corpus,
+)
+from steelyard.stores.planted import (
+    staged as staged,
+)
+from steelyard.stores.planted import (
+    unit as unit,
+)
 
 Make = Callable[[], Store]
-
-DIM = 16
-EVERYONE = Access(allow=("everyone",))
-STAFF = Access(allow=("staff",))
-ANYONE = Scope()
-STAFF_SCOPE = Scope(user="ada", groups=frozenset({"staff"}))
-WORDS = ("refund", "invoice", "webhook", "limit", "export", "holiday", "password", "region", "quota", "invoice_total")
-
-
-def passage(name: str, text: str, access: Access = EVERYONE, title: str = "") -> Passage:
-    """A passage with `name` as its document and id."""
-    return Passage(
-        id=name,
-        document=f"docs/{name}.md",
-        version="0" * 64,
-        title=title,
-        start=0,
-        end=len(text),
-        text=text,
-        heading=(),
-        page=None,
-        access=access,
-        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-
-
-def unit(*numbers: float) -> Vectors:
-    """The vector of length 1 with these leading numbers and DIM dimensions."""
-    vector = np.zeros(DIM, dtype=np.float32)
-    vector[: len(numbers)] = numbers
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-def staged(passages: Sequence[Passage], vectors: Iterable[Vectors] | None = None) -> Staged:
-    """Passages with their vectors, by default all along the first axis."""
-    rows = list(vectors) if vectors is not None else [unit(1.0) for _ in passages]
-    return Staged(passages, np.array(rows, dtype=np.float32).reshape(len(passages), DIM))
-
-
-def random_corpus(count: int, seed: int) -> Staged:
-    """`count` passages of random words, vectors and access, some of them equal to others."""
-    generator = np.random.default_rng(seed)
-    rules = (EVERYONE, STAFF, Access(allow=("everyone",), deny=("staff",)), Access(allow=("user:ada",)), Access())
-    passages: list[Passage] = []
-    vectors = generator.normal(size=(count, DIM)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    for number in range(count):
-        if number % 7 == 3:
-            text, vectors[number] = passages[-1].text, vectors[number - 1]
-        else:
-            text = " ".join(generator.choice(WORDS, size=int(generator.integers(1, 12))))
-        passages.append(passage(f"p{number:04d}", text, rules[int(generator.integers(len(rules)))]))
-    return Staged(passages, vectors)
-
-
-def ids(hits: Iterable[Hit]) -> list[str]:
-    """The passage ids of hits, in order."""
-    return [hit.passage.id for hit in hits]
 
 
 def check_an_empty_store_answers_with_nothing(make: Make) -> None:
@@ -330,6 +305,36 @@ def check_one_of_two_equal_passages_can_go(make: Make) -> None:
     store.stage(2, staged([]), ["a"])
     assert ids(store.dense(unit(1.0), ANYONE, 9, 2)) == ["b"]
     assert ids(store.lexical("refund", ANYONE, 9, 2)) == ["b"]
+
+
+def check_purged_rows_are_gone_and_the_rest_is_as_it_was(make: Make) -> None:
+    """Rows of no kept generation and rows of erased documents go; kept generations answer as before; staging goes on."""
+    store = make()
+    assert store.purge([1], {("docs/a.md", "0" * 64)}) == 0
+    store.stage(1, staged([passage("a", "refund policy"), passage("b", "invoice policy")]), [])
+    store.stage(2, staged([passage("c", "refund holiday"), passage("d", "quota limit")]), ["a"])
+    store.stage(3, staged([passage("e", "refund quota"), passage("a", "refund policy")]), ["c"])
+    before = {
+        generation: (store.lexical("refund policy quota", ANYONE, 9, generation), store.passages(ANYONE, generation))
+        for generation in (1, 3)
+    }
+    assert store.purge([1, 3], set()) == 1
+    assert store.purge([1, 3], set()) == 0
+    for generation, (hits, passages) in before.items():
+        assert store.lexical("refund policy quota", ANYONE, 9, generation) == hits
+        assert store.passages(ANYONE, generation) == passages
+    assert store.purge([3, 1], {("docs/b.md", "0" * 64), ("docs/d.md", "1" * 64), ("", "2" * 64)}) == 1
+    assert ids(store.lexical("policy", ANYONE, 9, 1)) == ["a"]
+    assert ids(store.dense(unit(1.0), ANYONE, 9, 3)) == ["a", "d", "e"]
+    store.stage(4, staged([passage("b", "refund policy")]), ["e"])
+    assert ids(store.dense(unit(1.0), ANYONE, 9, 4)) == ["a", "b", "d"]
+    assert ids(store.lexical("refund", ANYONE, 9, 4)) == ["a", "b"]
+    store.discard(4)
+    assert ids(store.lexical("quota", ANYONE, 9, 4)) == ["d", "e"]
+    assert store.purge([1, 3], {("", "0" * 64)}) == 4
+    assert store.count(3) == 0
+    store.stage(5, staged([passage("f", "refund")]), [])
+    assert ids(store.lexical("refund", ANYONE, 9, 5)) == ["f"]
 
 
 def check_hidden_and_absent_cannot_be_told_apart(make: Make) -> None:

@@ -13,11 +13,15 @@ from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Staged, Vectors
 from steelyard.stores.lance_access import AccessMark, write_access
+from steelyard.stores.lance_errors import reading, writing
+from steelyard.stores.lance_purge import clean, rewrite
 from steelyard.stores.lance_table import (
     PAYLOAD,
     STATE,
     TABLE,
     any_of,
+    in_order,
+    state_rows,
     to_arrow,
     to_passages,
     to_vectors,
@@ -67,6 +71,7 @@ class LanceStore:
         self._version: int | None = None
         self._mark = AccessMark(folder)
 
+    @writing()
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
         """See `Store.stage`; what was staged for later generations is discarded as well."""
         with self._guard:
@@ -88,6 +93,7 @@ class LanceStore:
                 table.add(fresh)
             self._keep(before, rows, add, vectors)
 
+    @writing()
     def discard(self, generation: int) -> None:
         """See `Store.discard`."""
         with self._guard:
@@ -124,6 +130,33 @@ class LanceStore:
             if not self._held(state):
                 self._settle()
 
+    @writing()
+    def purge(self, keep: Collection[int], erased: Collection[Holder] = ()) -> int:
+        """See `Store.purge`. Other processes read the rows again when a file they read from is gone."""
+        with self._guard:
+            table = self._table()
+            if table is None:
+                return 0
+            self._settle()
+            with self._mark.alone():
+                table.checkout_latest()
+                self._snapshot = None
+                before = self._state(self._newest)
+                kept = before.rows.needed(keep, erased)
+                # Rows that a discard deleted still lie in the files, so an erasure always writes them anew.
+                if erased or not kept.all():
+                    forget_words(self.folder / WORDS)
+                    self._opened = table = rewrite(self.folder, TABLE, table, np.flatnonzero(kept))
+                    after = before.only(kept)
+                    save_words(self.folder / WORDS, after.postings, after.rows)
+                    self._remember(after)
+                    if len(after.rows) and not self._held(after):
+                        self._build_indexes(table, len(after.rows))
+                clean(self.folder, table)
+                self._version = table.version
+                return len(kept) - int(kept.sum())
+
+    @reading
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.dense`; approximate above EXACT_ROWS rows for askers who see more than EXACT_VISIBLE of them."""
         state = self._state(generation)
@@ -143,6 +176,7 @@ class LanceStore:
                 return sorted(found, key=lambda hit: (-hit.score, hit.passage.id))[:k]
             wanted = min(2 * wanted, seen)
 
+    @reading
     def lexical(self, text: str, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.lexical`."""
         state = self._state(generation)
@@ -156,6 +190,7 @@ class LanceStore:
             for row, score in best
         ]
 
+    @reading
     def similarities(
         self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int
     ) -> dict[str, float]:
@@ -174,6 +209,7 @@ class LanceStore:
                 scores |= dict(zip(table.column("id").to_pylist(), map(float, cosines), strict=True))
         return scores
 
+    @reading
     def passages(self, scope: Scope, generation: int) -> list[Passage]:
         """See `Store.passages`."""
         state = self._state(generation)
@@ -182,10 +218,12 @@ class LanceStore:
         found = self._table().search().where(visible(scope, generation)).select(list(PAYLOAD)).limit(None).to_arrow()
         return sorted(to_passages(found), key=lambda passage: passage.id)
 
+    @reading
     def count(self, generation: int) -> int:
         """See `Store.count`."""
         return int(self._state(generation).rows.in_force(generation).sum())
 
+    @writing()
     def optimize(self) -> None:
         """See `Store.optimize`; indexes are built only above EXACT_ROWS rows, where they are used."""
         with self._guard:
@@ -205,6 +243,12 @@ class LanceStore:
         query = table.search(np.zeros(_dim(table), dtype=np.float32), vector_column_name="vector")
         plan: str = query.where(visible(scope, generation), prefilter=True).limit(10).explain_plan()
         return plan
+
+    def forget(self) -> None:
+        """Read the table anew at the next search."""
+        with self._guard:
+            self._snapshot = None
+            self._opened = None
 
     def _state(self, generation: int) -> Snapshot:
         """The rows as far as `generation`; read from disk when another process has staged since."""
@@ -265,8 +309,8 @@ class LanceStore:
         table.checkout_latest()
         small = table.count_rows() <= self._exact_rows
         columns = [*dict.fromkeys((*STATE, *PAYLOAD)), "vector"] if small else list(STATE)
-        data = _in_order(table.search().select(columns).limit(None).to_arrow())
-        rows = _rows(data).restricted(self._mark.access, self._mark.withheld)
+        data = in_order(table.search().select(columns).limit(None).to_arrow())
+        rows = state_rows(data).restricted(self._mark.access, self._mark.withheld)
         postings = load_words(self.folder / WORDS, rows)
         if postings is None:
             postings = Postings().extended([entry.search_text for entry in self._texts(table, data, small)])
@@ -278,7 +322,7 @@ class LanceStore:
     def _texts(self, table: Any, data: Any, small: bool) -> list[Passage]:
         if small:
             return to_passages(data)
-        return to_passages(_in_order(table.search().select(["number", *PAYLOAD]).limit(None).to_arrow()))
+        return to_passages(in_order(table.search().select(["number", *PAYLOAD]).limit(None).to_arrow()))
 
     def _nearest(self, vector: Vectors, scope: Scope, k: int, generation: int, *, exact: bool) -> list[Hit]:
         query = self._table().search(vector, vector_column_name="vector").distance_type("cosine")
@@ -328,32 +372,3 @@ class LanceStore:
 
 def _dim(table: Any) -> int:
     return int(table.schema.field("vector").type.list_size)
-
-
-def _in_order(data: Any) -> Any:
-    """The Arrow table by row number; sorting copies every text and vector, so only where updates moved rows."""
-    numbers = data.column("number").to_numpy()
-    return data if (numbers[1:] > numbers[:-1]).all() else data.sort_by("number")
-
-
-def _rows(data: Any) -> Rows:
-    allow, deny = data.column("allow").to_pylist(), data.column("deny").to_pylist()
-    codes: dict[Access, int] = {}
-    rule = [
-        codes.setdefault(Access(allow=tuple(may), deny=tuple(may_not)), len(codes))
-        for may, may_not in zip(allow, deny, strict=True)
-    ]
-    holders: dict[Holder, int] = {}
-    holder = [
-        holders.setdefault(pair, len(holders))
-        for pair in zip(data.column("document").to_pylist(), data.column("version").to_pylist(), strict=True)
-    ]
-    return Rows(
-        tuple(data.column("id").to_pylist()),
-        data.column("added").to_numpy().astype(np.int64),
-        data.column("retired").to_numpy().astype(np.int64),
-        np.array(rule, dtype=np.int64),
-        tuple(codes),
-        np.array(holder, dtype=np.int64),
-        tuple(holders),
-    )

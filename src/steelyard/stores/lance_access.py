@@ -49,6 +49,13 @@ class AccessMark:
         if settled >= self.epoch:
             self.epoch, self.access, self.withheld, self.open = settled, {}, frozenset(), False
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from writing access for the block."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(self._path.with_suffix(".lock")):
+            yield
+
     def settle(self, write: Callable[[], None]) -> bool:
         """Bring the table to `epoch` with `write` and note so in the folder; whether another process had come further.
 
@@ -57,8 +64,7 @@ class AccessMark:
         """
         if not self.open:
             return False
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self._path.with_suffix(".lock")):
+        with self.alone():
             noted = self.epoch
             self.read()
             if self.open:

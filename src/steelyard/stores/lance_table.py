@@ -10,7 +10,7 @@ import numpy as np
 from steelyard.schema.corpus import Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Vectors
-from steelyard.stores.rows import OPEN
+from steelyard.stores.rows import OPEN, Holder, Rows
 
 TABLE = "passages"
 
@@ -118,3 +118,33 @@ def texts(values: Iterable[str]) -> str:
 def _text(value: str) -> str:
     # Standard SQL: a quote is doubled, a backslash is a plain character.
     return "'" + value.replace("'", "''") + "'"
+
+
+def in_order(data: Any) -> Any:
+    """The Arrow table by row number; sorting copies every text and vector, so only where updates moved rows."""
+    numbers = data.column("number").to_numpy()
+    return data if (numbers[1:] > numbers[:-1]).all() else data.sort_by("number")
+
+
+def state_rows(data: Any) -> Rows:
+    """The rows of an Arrow table that has the STATE columns, in its order."""
+    allow, deny = data.column("allow").to_pylist(), data.column("deny").to_pylist()
+    codes: dict[Access, int] = {}
+    rule = [
+        codes.setdefault(Access(allow=tuple(may), deny=tuple(may_not)), len(codes))
+        for may, may_not in zip(allow, deny, strict=True)
+    ]
+    holders: dict[Holder, int] = {}
+    holder = [
+        holders.setdefault(pair, len(holders))
+        for pair in zip(data.column("document").to_pylist(), data.column("version").to_pylist(), strict=True)
+    ]
+    return Rows(
+        tuple(data.column("id").to_pylist()),
+        data.column("added").to_numpy().astype(np.int64),
+        data.column("retired").to_numpy().astype(np.int64),
+        np.array(rule, dtype=np.int64),
+        tuple(codes),
+        np.array(holder, dtype=np.int64),
+        tuple(holders),
+    )

@@ -13,7 +13,7 @@ from steelyard.schema.errors import StoreError
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Staged, Vectors
 from steelyard.stores.postings import Postings
-from steelyard.stores.rows import Holder, Rows
+from steelyard.stores.rows import Holder, Mask, Rows
 
 GATHER_BELOW = 0.5  # share of visible rows below which multiplying a copy of them beats multiplying all
 
@@ -47,6 +47,13 @@ class Snapshot:
     def restricted(self, access: Mapping[str, Access], withheld: Collection[Holder]) -> Snapshot:
         """The state under the access of now; see `Store.restrict`."""
         return replace(self, rows=self.rows.restricted(access, withheld))
+
+    def only(self, kept: Mask) -> Snapshot:
+        """The state of the rows where `kept` is true."""
+        held = len(self.passages) == len(self.rows)
+        passages = tuple(self.passages[row] for row in np.flatnonzero(kept).tolist()) if held else ()
+        vectors = self.vectors[kept] if held else self.vectors
+        return Snapshot(self.rows.only(kept), passages, vectors, self.postings.only(kept))
 
     def dense(self, vector: Vectors, scope: Scope, k: int, generation: int) -> list[Hit]:
         """See `Store.dense`."""
@@ -138,6 +145,14 @@ class MemoryStore:
     def count(self, generation: int) -> int:
         """See `Store.count`."""
         return int(self._snapshot.rows.in_force(generation).sum())
+
+    def purge(self, keep: Collection[int], erased: Collection[Holder] = ()) -> int:
+        """See `Store.purge`."""
+        with self._writing:
+            state = self._snapshot
+            kept = state.rows.needed(keep, erased)
+            self._snapshot = state.only(kept)
+            return len(kept) - int(kept.sum())
 
     def optimize(self) -> None:
         """Nothing to do: the index is always exact and whole."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.stores.analysis import terms
-from steelyard.stores.rows import Numbers, View
+from steelyard.stores.rows import Mask, Numbers, View
 
 K1 = 1.2  # Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009; 0.9 to 1.5 differ by under .003 nDCG here
 B = 0.75
@@ -40,6 +40,21 @@ class Postings:
             return self
         kept = self.rows < rows
         return _ordered(self.vocabulary, self._terms()[kept], self.rows[kept], self.counts[kept], self.lengths[:rows])
+
+    def only(self, kept: Mask) -> Postings:
+        """The index of the rows where `kept` is true, numbered anew; terms that no row holds any more are forgotten."""
+        entries = kept[self.rows] if len(self.rows) else np.zeros(0, dtype=bool)
+        numbers = self._terms()[entries]
+        left = np.unique(numbers)
+        place = np.cumsum(kept) - 1
+        names = list(self.vocabulary)
+        return _ordered(
+            {names[number]: new for new, number in enumerate(left.tolist())},
+            np.searchsorted(left, numbers).astype(np.int64),
+            place[self.rows[entries]].astype(np.int32),
+            self.counts[entries],
+            self.lengths[kept],
+        )
 
     def extended(self, texts: Sequence[str]) -> Postings:
         """This index with one more row for each of `texts`, behind the others."""

@@ -128,6 +128,23 @@ class Rows:
         """Who may see a row now."""
         return self.rules[int(self.rule[row])]
 
+    def only(self, kept: Mask) -> Rows:
+        """The rows where `kept` is true, in their order, numbered anew."""
+        ids = tuple(self.ids[row] for row in np.flatnonzero(kept).tolist())
+        left, holder = np.unique(self.holder[kept], return_inverse=True)
+        holders = tuple(self.holders[number] for number in left.tolist())
+        return Rows(ids, self.added[kept], self.retired[kept], self.rule[kept], self.rules, holder, holders)
+
+    def needed(self, generations: Iterable[int], erased: Collection[Holder] = ()) -> Mask:
+        """Mask of the rows in force in at least one of `generations` that are not a part of what is erased."""
+        mask = np.zeros(len(self), dtype=bool)
+        for number in generations:
+            mask |= self.in_force(number)
+        if erased and len(self):
+            gone = [pair in erased or ("", pair[1]) in erased for pair in self.holders]
+            mask &= ~np.array(gone, dtype=bool)[self.holder]
+        return mask
+
     def in_force(self, generation: int) -> Mask:
         """Mask of the rows in force in `generation`, visible to anyone or not."""
         mask: Mask = (self.added <= generation) & (self.retired > generation)
