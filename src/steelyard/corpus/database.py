@@ -92,7 +92,7 @@ class Database:
                     code="corpus.newer_database",
                 )
             for number, script in enumerate(migrations[applied:], start=applied + 1):
-                for statement in filter(str.strip, script.split(";")):
+                for statement in _statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO migration VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
 
@@ -103,3 +103,14 @@ class Database:
             remedy="Check the disk; restore the file from a backup, or delete the workspace's state and ingest again.",
             code="corpus.database",
         )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger holds semicolons of its own."""
+    pending = ""
+    for part in script.split(";")[:-1]:
+        pending += part + ";"
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    assert not pending.strip(), "a migration ends with a semicolon"

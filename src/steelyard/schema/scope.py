@@ -10,6 +10,47 @@ EVERYONE = "everyone"
 USER_PREFIX = "user:"
 """A rule that names one person is written `user:NAME`."""
 
+OWN_SOURCE = "workspace"
+"""The identity source of a group that is written without one."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Group:
+    """A group of people, known by where it comes from and its id there: `eng` of one source is not `eng` of another.
+
+    Written `source:id`; a name without a colon is a group of the workspace's own.
+
+    >>> Group.named("okta:eng") == Group.named("google:eng")
+    False
+    >>> str(Group.named("workspace:staff"))
+    'staff'
+    """
+
+    source: str
+    id: str
+
+    @classmethod
+    def named(cls, text: str) -> Group:
+        """The group that `text` writes; only the first colon divides, so an id may hold more."""
+        source, colon, name = text.partition(":")
+        return cls(source=source, id=name) if colon else cls(source=OWN_SOURCE, id=source)
+
+    def __str__(self) -> str:
+        return self.id if self.source == OWN_SOURCE and ":" not in self.id else f"{self.source}:{self.id}"
+
+
+def principal(text: str) -> str | None:
+    """The one way of writing a name that a rule, a scope or a directory may use; None for a name of nobody.
+
+    >>> principal(" workspace:staff "), principal("user:ada"), principal("okta:"), principal("")
+    ('staff', 'user:ada', None, None)
+    """
+    text = text.strip()
+    if text.startswith(USER_PREFIX):
+        return text if len(text) > len(USER_PREFIX) else None
+    group = Group.named(text)
+    return str(group) if group.source and group.id else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
@@ -24,8 +65,12 @@ class Scope:
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Every name an access rule can match for this asker, sorted: groups, `everyone`, and `user:NAME`."""
-        names = {group for group in self.groups if not group.startswith(USER_PREFIX)} | {EVERYONE}
+        """Every name an access rule can match for this asker, sorted: groups, `everyone`, and `user:NAME`.
+
+        Groups that hold these groups are not among them: the control plane adds those when it resolves a scope.
+        """
+        names = {name for group in self.groups if (name := principal(group)) and not name.startswith(USER_PREFIX)}
+        names.add(EVERYONE)
         if self.user:
             names.add(USER_PREFIX + self.user)
         return tuple(sorted(names))
@@ -48,3 +93,7 @@ class Access:
         """
         names = set(scope.principals)
         return bool(names & set(self.allow)) and not names & set(self.deny)
+
+
+NOBODY = Access()
+"""The rule of what nobody may see."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.schema.errors import StoreError
-from steelyard.schema.scope import Access
+from steelyard.schema.scope import NOBODY, Access
 from steelyard.stores.lance_table import any_of, as_list
-from steelyard.stores.rows import NOBODY, Holder
+from steelyard.stores.rows import Holder
 
 EPOCH_FILE = "access.json"
 WAIT_S = 120.0  # for another process that writes access; 100,000 changed rows take some seconds

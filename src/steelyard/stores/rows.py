@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steelyard.schema.corpus import Passage
 from steelyard.schema.errors import StoreError
-from steelyard.schema.scope import Access, Scope
+from steelyard.schema.scope import NOBODY, Access, Scope
 
 OPEN = 2**62
 """`retired` of a row that is still in force."""
@@ -21,8 +21,6 @@ SCORE_DECIMALS = 6
 """Scores are rounded to this: below float32's accuracy, so that equal texts tie on every backend."""
 
 KEPT_VIEWS = 64  # scopes whose visible rows are remembered; one takes a byte a row and eight for each visible row
-
-NOBODY = Access()
 
 Holder = tuple[str, str]
 """The document and the version that a row is a part of."""
