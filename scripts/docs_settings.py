@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from steelyard import config
+from steelyard.config import tree as config
 
 SECTIONS: dict[str, type] = {
     "[workspace]": config.WorkspaceSettings,
@@ -24,13 +24,15 @@ SECTIONS: dict[str, type] = {
     "[models.generator]": config.GeneratorSettings,
     "[corpus]": config.CorpusSettings,
     "[measure]": config.MeasureSettings,
+    "[gates]": config.GateSettings,
+    "[releases]": config.ReleaseSettings,
 }
 
 HEAD = """# Settings
 
 Everything that can be set in `steelyard.toml`, with its default. `steelyard config` shows the values in force. A key that is not
 listed here is an error, and so is a value of the wrong type or range; the message names the nearest key and what to write.
-Environment variables carry secrets only. This page is generated from `src/steelyard/config.py` by `make docs`.
+Environment variables carry secrets only. This page is generated from `src/steelyard/config/tree.py` by `make docs`.
 """
 
 
@@ -44,7 +46,8 @@ def page(_now: str = "") -> str:
         for one in fields(kind):
             if is_dataclass(one.default):  # a section of its own
                 continue
-            row = (f"`{one.name}`", _type(hints[one.name]), _default(one.default), said[kind.__name__, one.name])
+            default = one.default_factory() if one.default_factory is not MISSING else one.default
+            row = (f"`{one.name}`", _type(hints[one.name]), _default(default), said[kind.__name__, one.name])
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")
     return "".join(parts)
 
@@ -80,6 +83,8 @@ def _type(hint: Any) -> str:
         return " or ".join(f"`{json.dumps(arg)}`" for arg in inner)
     if origin is tuple:
         return f"list of {_type(inner[0])}"
+    if origin is Mapping:
+        return f"table of {_type(inner[1])}s"
     if NoneType in get_args(hint):
         return _type(inner[0])
     return {str: "text", bool: "true or false", int: "whole number", float: "number"}[hint]

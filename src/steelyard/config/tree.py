@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from steelyard.schema.errors import ConfigError, nearest
-
-FILE_NAME = "steelyard.toml"
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +185,32 @@ class MeasureSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateSettings:
+    """`[gates]`: what a version must show before it may answer in production."""
+
+    margin: float = 0.01
+    """By how much a guarded metric may be worse than in production: 0.01 is one point."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """Other margins by metric, e.g. `refusal_recall = 0.05` where few rows can show it."""
+    alpha: float = 0.05
+    """Highest chance that a version passes which is worse by the margin, all metrics and components together."""
+    agreement: float = 0.99
+    """Share of rows on which the served form (saved, ONNX, int8) must say what its reference form says."""
+    guarded: tuple[str, ...] = ()
+    """Metrics that may not get worse; empty means those of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSettings:
+    """`[releases]`: what is kept of releases and requests."""
+
+    keep_releases: int = 5
+    """Newest releases whose files `steelyard versions prune` keeps, besides those in force and behind an alias."""
+    keep_questions: bool = False
+    """Keep the text of each request beside the versions that answered it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole of steelyard.toml."""
 
@@ -206,163 +224,11 @@ class Settings:
     models: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()
     measure: MeasureSettings = MeasureSettings()
+    gates: GateSettings = GateSettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
     def to_json(self) -> dict[str, Any]:
         """Every setting, defaults included."""
         out = asdict(self)
         out["components"] = {name: asdict(component) for name, component in self.components.items()}
         return out
-
-
-def load_settings(folder: Path) -> Settings:
-    """The settings of the workspace at `folder`.
-
-    Raises:
-        ConfigError: no steelyard.toml, not TOML, an unknown key (the nearest is named), or a value of the wrong type or range.
-    """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise ConfigError(
-            f"there is no {FILE_NAME} in {folder}.",
-            remedy="Make a workspace with `steelyard init DIR`, or name one with `steelyard -w DIR`.",
-            code="config.no_workspace",
-        )
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"not readable as TOML: {error}.", where=FILE_NAME, remedy="Correct that line.", code="config.not_toml"
-        ) from error
-    return parse_settings(raw)
-
-
-def parse_settings(raw: Mapping[str, Any]) -> Settings:
-    """Settings from parsed TOML.
-
-    Raises:
-        ConfigError: as `load_settings`.
-    """
-    models = raw.get("models")
-    if isinstance(models, dict) and isinstance(models.get("generator"), str):
-        # DESIGN section 3 writes `generator = "none"`; a table is the long form.
-        raw = {**raw, "models": {**models, "generator": {"kind": models["generator"]}}}
-    settings: Settings = _build(Settings, raw, "")
-    _check_ranges(settings)
-    return settings
-
-
-def _build(kind: Any, raw: Any, where: str) -> Any:
-    if not isinstance(raw, Mapping):
-        raise _wrong(where, raw, "a table")
-    hints = get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    for key in raw:
-        if key not in known:
-            near = nearest(str(key), sorted(known))
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(sorted(known))}."
-            raise ConfigError(f"unknown key '{key}'.", where=_place(where), remedy=hint, code="config.unknown_key")
-    values = {key: _convert(hints[key], value, f"{where}.{key}" if where else str(key)) for key, value in raw.items()}
-    for f in fields(kind):
-        if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
-            raise ConfigError(
-                f"'{f.name}' is missing.",
-                where=_place(where),
-                remedy=f"Add {f.name} = ... there.",
-                code="config.missing_key",
-            )
-    return kind(**values)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        inner = next(arg for arg in get_args(hint) if arg is not type(None))
-        return _convert(inner, value, where)
-    if origin is Literal:
-        if value not in get_args(hint):
-            near = nearest(str(value), [str(arg) for arg in get_args(hint)])
-            hint_text = f"Did you mean '{near[0]}'? " if near else ""
-            raise ConfigError(
-                f"{value!r} is not allowed.",
-                where=_place(where),
-                remedy=f"{hint_text}One of: {', '.join(map(str, get_args(hint)))}.",
-                code="config.bad_value",
-            )
-        return value
-    if is_dataclass(hint):
-        return _build(hint, value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _wrong(where, value, "a list")
-        return tuple(_convert(get_args(hint)[0], one, f"{where}[{i}]") for i, one in enumerate(value))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise _wrong(where, value, "a table")
-        return {key: _convert(get_args(hint)[1], one, f"{where}.{key}") for key, one in value.items()}
-    return _scalar(hint, value, where)
-
-
-def _scalar(hint: Any, value: Any, where: str) -> Any:
-    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        # TOML allows integers of any length here; a float does not hold them.
-        value = float(value) if abs(value) < 2**1000 else float("inf")
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise _wrong(where, value, names[hint])
-    if hint is float and not (value == value and abs(value) != float("inf")):
-        raise _wrong(where, value, "a finite number")
-    if hint in (int, float) and value < 0 and not where.endswith("growth_per_month"):
-        raise ConfigError(
-            f"{value} is negative.", where=_place(where), remedy="Give a number from 0 up.", code="config.negative"
-        )
-    return value
-
-
-def _check_ranges(settings: Settings) -> None:
-    measure, corpus, economics = settings.measure, settings.corpus, settings.economics
-    shares = measure.train + measure.validation + measure.holdout
-    growth, labour = settings.traffic.growth_per_month, economics.embedded_share
-    size, overlap = corpus.passage_chars, corpus.overlap_chars
-    rules = (
-        (abs(shares - 1) > 1e-9, "measure", f"the shares add up to {shares:g}", "Make them add up to 1", "shares"),
-        (measure.train == 0, "measure", "train is 0: nothing is learned", "Give a share above 0", "shares"),
-        (measure.holdout == 0, "measure", "holdout is 0: nothing is measured", "Give a share above 0", "shares"),
-        (economics.horizon_months < 1, "economics", "horizon_months is 0", "Give at least 1 month", "horizon"),
-        (labour > 1, "economics", f"embedded_share is {labour:g}", "Give a share from 0 to 1", "share"),
-        (growth <= -1, "traffic", f"growth_per_month is {growth:g}", "Give a number above -1", "growth"),
-        (overlap >= size, "corpus", f"{size} characters cannot overlap by {overlap}", "Overlap by less", "overlap"),
-    )
-    for wrong, section, message, remedy, code in rules:
-        if wrong:
-            raise ConfigError(f"{message}.", where=_place(section), remedy=f"{remedy}.", code=f"config.bad_{code}")
-    for name, component in settings.components.items():
-        _check_component(name, component)
-
-
-def _check_component(name: str, component: ComponentSettings) -> None:
-    # Names become folders of the state and the part before the slash in COMPONENT/CANDIDATE@VERSION.
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ConfigError(
-            f"{name!r} is no name for a component.",
-            where=_place("components"),
-            remedy="Use letters, digits, '-' and '_'.",
-            code="config.bad_name",
-        )
-    wanted = "questions" if component.task == "answer" else "examples"
-    if getattr(component, wanted) is None:
-        raise ConfigError(
-            f"'{wanted}' is missing.",
-            where=_place(f"components.{name}"),
-            remedy=f'Name the file: {wanted} = "FILE".',
-            code="config.missing_key",
-        )
-
-
-def _place(where: str) -> str:
-    return f"{FILE_NAME} [{where}]" if where else FILE_NAME
-
-
-def _wrong(where: str, value: Any, wanted: str) -> ConfigError:
-    return ConfigError(
-        f"{value!r} is not {wanted}.", where=_place(where), remedy=f"Write {wanted}.", code="config.wrong_type"
-    )
