@@ -23,3 +23,38 @@ class Change:
     def deleted(self) -> bool:
         """Whether the document is gone from then on."""
         return self.key is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedFact:
+    """One fact that a document states: `value` is the answer to `question`, read at `evidence`, a line of the text verbatim.
+
+    `key` names the fact inside its document and stays the same while the value changes. `kind` says where it stood:
+    `front_matter`, `table`, `list`, `default` or `sentence`.
+    """
+
+    key: tuple[str, ...]
+    kind: str
+    question: str
+    value: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A question with the answer that held from `valid_from` (inclusive) to `valid_to` (exclusive; None: it still holds).
+
+    Rows of one `fact` ask the same question; outside all their periods the documents do not answer it and declining is right.
+    `values` is how many answers the fact had over its history.
+    """
+
+    id: str
+    fact: str
+    kind: str
+    question: str
+    answers: tuple[str, ...]
+    valid_from: datetime
+    valid_to: datetime | None
+    source: str
+    evidence: str
+    values: int

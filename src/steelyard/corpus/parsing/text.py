@@ -19,7 +19,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-MAX_FRONT_MATTER = 64 * 1024
+MAX_FRONT_MATTER = 2**20
 FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 ACCESS_LINE = re.compile(r"^[ \t]*(allow|deny)[ \t]*:", re.MULTILINE | re.IGNORECASE)
 UNCLOSED_LINES = 30
@@ -85,7 +85,7 @@ def split_front_matter(text: str) -> tuple[FrontMatter, str]:
         return FrontMatter(), text
     block = match.group(1)
     if len(block) > MAX_FRONT_MATTER:
-        raise ParseError("the front matter is too long")
+        raise ParseError(f"the front matter is too long (the limit is {MAX_FRONT_MATTER // 2**10} KiB)")
     try:
         # Composed, not constructed: no objects, no expansion of aliases, and every key knows its line.
         node = yaml.compose(block, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
