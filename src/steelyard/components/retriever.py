@@ -62,28 +62,19 @@ class Retriever:
         return vector
 
     def _fuse(self, text: str, vector: Vectors, scope: Scope, depth: int, dense_weight: float) -> list[Hit]:
-        pool = max(POOL, depth)
-        by_words = self.store.lexical(text, scope, pool, self.generation)
-        by_meaning = self.store.dense(vector, scope, pool, self.generation)
-        lexical = {hit.passage.id: hit.score for hit in by_words}
-        dense = {hit.passage.id: hit.score for hit in by_meaning}
-        # A passage found by its words alone still has a cosine; without it, it would be ranked as if it were the
-        # opposite of the question.
-        unscored = [name for name in lexical if name not in dense]
-        if unscored:
-            dense |= self.store.similarities(vector, unscored, scope, self.generation)
-        passages = {hit.passage.id: hit.passage for hit in (*by_words, *by_meaning)}
-        scores = convex(lexical, dense, dense_weight)
+        # Also of what words alone found: without its cosine it would be ranked as if it were the opposite of the question.
+        pool = self.store.pool(text, vector, scope, max(POOL, depth), self.generation)
+        scores = convex(pool.lexical, pool.dense, dense_weight)
         # Rounded like the stores' own scores, so that equal texts tie.
-        order = sorted(scores, key=lambda name: (-round(scores[name], SCORE_DECIMALS), name))
+        rounded = {name: round(score, SCORE_DECIMALS) for name, score in scores.items()}
+        best = sorted((name for name in rounded if rounded[name] > 0), key=lambda name: (-rounded[name], name))[:depth]
         return [
             Hit(
-                passage=passages[name],
-                score=round(scores[name], SCORE_DECIMALS),
-                parts=((LEXICAL, lexical.get(name, 0.0)), (DENSE, dense.get(name, 0.0))),
+                passage=passage,
+                score=rounded[passage.id],
+                parts=((LEXICAL, pool.lexical.get(passage.id, 0.0)), (DENSE, pool.dense.get(passage.id, 0.0))),
             )
-            for name in order[:depth]
-            if round(scores[name], SCORE_DECIMALS) > 0
+            for passage in self.store.named(best, scope, self.generation)
         ]
 
     def _filled(self, search: Callable[[int], list[Hit]], k: int) -> list[Hit]:

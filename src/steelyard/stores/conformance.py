@@ -6,48 +6,30 @@ raises AssertionError where a promise is broken. The oracle is `MemoryStore` whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from steelyard.schema.corpus import Hit, Passage
+from steelyard.schema.corpus import Passage
 from steelyard.schema.scope import Access, Scope
+from steelyard.stores.conformance_parts import PARTS
 from steelyard.stores.interface import Staged, Store
 from steelyard.stores.memory import MemoryStore
 from steelyard.stores.planted import (
-    ANYONE as ANYONE,
-)
-from steelyard.stores.planted import (
-    DIM as DIM,
-)
-from steelyard.stores.planted import (
-    EVERYONE as EVERYONE,
-)
-from steelyard.stores.planted import (
-    STAFF as STAFF,
-)
-from steelyard.stores.planted import (
-    STAFF_SCOPE as STAFF_SCOPE,
-)
-from steelyard.stores.planted import (
-    WORDS as WORDS,
-)
-from steelyard.stores.planted import (
-    ids as ids,
-)
-from steelyard.stores.planted import (
-    passage as passage,
-)
-from steelyard.stores.planted import (
-    random_corpus as random_corpus,
-)
-from steelyard.stores.planted import (
-    staged as staged,
-)
-from steelyard.stores.planted import (
-    unit as unit,
+    ANYONE,
+    DIM,
+    EVERYONE,
+    STAFF,
+    STAFF_SCOPE,
+    WORDS,
+    assert_same,
+    ids,
+    passage,
+    random_corpus,
+    staged,
+    unit,
 )
 
 Make = Callable[[], Store]
@@ -365,29 +347,18 @@ def check_it_agrees_with_the_exact_reference(make: Make) -> None:
     for scope in (ANYONE, STAFF_SCOPE, Scope(user="ada")):
         for generation in (1, 2):
             for vector in queries:
-                _assert_same(store.dense(vector, scope, 15, generation), reference.dense(vector, scope, 15, generation))
+                assert_same(store.dense(vector, scope, 15, generation), reference.dense(vector, scope, 15, generation))
                 names = [entry.id for entry in first.passages]
                 ours = store.similarities(vector, names, scope, generation)
                 theirs = reference.similarities(vector, names, scope, generation)
                 assert ours.keys() == theirs.keys()
                 assert all(abs(ours[name] - theirs[name]) < 1e-5 for name in ours)
             for word in WORDS:
-                _assert_same(store.lexical(word, scope, 15, generation), reference.lexical(word, scope, 15, generation))
+                assert_same(store.lexical(word, scope, 15, generation), reference.lexical(word, scope, 15, generation))
             assert store.passages(scope, generation) == reference.passages(scope, generation)
 
 
-def _assert_same(found: Sequence[Hit], expected: Sequence[Hit]) -> None:
-    assert len(found) == len(expected)
-    by_score = {hit.passage.id: hit.score for hit in expected}
-    for ours, theirs in zip(found, expected, strict=True):
-        # Two backends may sum in another order: neighbours closer than that may change places.
-        assert abs(ours.score - theirs.score) < 1e-5
-        assert (
-            ours.passage.id == theirs.passage.id
-            or abs(by_score.get(ours.passage.id, theirs.score) - theirs.score) < 1e-5
-        )
-
-
-CHECKS: tuple[Callable[[Make], None], ...] = tuple(
-    value for name, value in sorted(globals().items()) if name.startswith("check_") and callable(value)
+CHECKS: tuple[Callable[[Make], None], ...] = (
+    *(value for name, value in sorted(globals().items()) if name.startswith("check_") and callable(value)),
+    *PARTS,
 )

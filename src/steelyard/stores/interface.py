@@ -24,6 +24,17 @@ class Staged:
     vectors: Vectors
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Passages found for one question by words or by meaning, by id: what fusion needs of them.
+
+    `lexical` has the BM25 scores of the best by words, `dense` the cosines of the best by meaning and of all in `lexical`.
+    """
+
+    lexical: Mapping[str, float]
+    dense: Mapping[str, float]
+
+
 class Store(Protocol):
     """Passages with vectors and words, in numbered generations.
 
@@ -38,6 +49,9 @@ class Store(Protocol):
         Invisible to searches of earlier generations. Staging the same generation again first discards what was staged
         for it. The same passage id may be added again in the generation that retires it (its access changed).
         """
+
+    def extend(self, generation: int, add: Staged) -> None:
+        """Add more rows to `generation`, which was staged last: a large update need not be in memory at once."""
 
     def discard(self, generation: int) -> None:
         """Undo what was staged for `generation` and any later one; harmless when nothing was."""
@@ -69,6 +83,12 @@ class Store(Protocol):
 
         Equal scores stand in passage-id order. `parts` carries `bm25`. Stop words alone give [].
         """
+
+    def pool(self, text: str, vector: Vectors, scope: Scope, k: int, generation: int) -> Pool:
+        """The scores of what `lexical` and `dense` find, without the passages, and the cosines that `lexical` leaves open."""
+
+    def named(self, passage_ids: Sequence[str], scope: Scope, generation: int) -> list[Passage]:
+        """The named passages in the order given, without those that `scope` may not see or that are not there."""
 
     def similarities(
         self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int

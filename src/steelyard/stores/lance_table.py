@@ -10,7 +10,7 @@ import numpy as np
 from steelyard.schema.corpus import Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Vectors
-from steelyard.stores.rows import OPEN, Holder, Rows
+from steelyard.stores.rows import OPEN, Numbers, Rows
 
 TABLE = "passages"
 
@@ -59,6 +59,55 @@ def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, g
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1]),
     }
     return pa.table(columns)
+
+
+def state_rows(table: Any) -> Rows:
+    """The rows in an Arrow table that has the STATE columns, in its order."""
+    rule, allow, deny = _coded(table, "allow", "deny")
+    rules = [
+        Access(allow=tuple(may), deny=tuple(may_not))
+        for may, may_not in zip(allow.to_pylist(), deny.to_pylist(), strict=True)
+    ]
+    holder, document, version = _coded(table, "document", "version")
+    return Rows(
+        tuple(table.column("id").to_pylist()),
+        table.column("added").to_numpy().astype(np.int64),
+        table.column("retired").to_numpy().astype(np.int64),
+        rule,
+        tuple(rules),
+        holder,
+        tuple(zip(document.to_pylist(), version.to_pylist(), strict=True)),
+    )
+
+
+def _coded(table: Any, *columns: str) -> tuple[Numbers, Any, Any]:
+    """A number for each row, the same for equal values in both columns, and the columns' values by that number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    keys = []
+    for name in columns:
+        column = table.column(name).combine_chunks()
+        if pa.types.is_list(column.type):
+            # Each name with its length before it: no name can look like two.
+            flat = column.flatten()
+            sized = pc.binary_join_element_wise(pc.cast(pc.binary_length(flat), pa.string()), flat, ":")
+            column = pc.binary_join(pa.ListArray.from_arrays(_offsets(column), sized), ",")
+        keys.append(column)
+    coded = pc.binary_join_element_wise(*keys, "\n").dictionary_encode()
+    codes = coded.indices.to_numpy().astype(np.int64)
+    _, example = np.unique(codes, return_index=True)
+    first, second = (table.column(name).take(pa.array(example)) for name in columns)
+    return codes, first, second
+
+
+def _offsets(column: Any) -> Any:
+    """Where each list of a column begins in its flattened values, nulls and slices left out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
 
 def to_passages(table: Any) -> list[Passage]:
@@ -124,27 +173,3 @@ def in_order(data: Any) -> Any:
     """The Arrow table by row number; sorting copies every text and vector, so only where updates moved rows."""
     numbers = data.column("number").to_numpy()
     return data if (numbers[1:] > numbers[:-1]).all() else data.sort_by("number")
-
-
-def state_rows(data: Any) -> Rows:
-    """The rows of an Arrow table that has the STATE columns, in its order."""
-    allow, deny = data.column("allow").to_pylist(), data.column("deny").to_pylist()
-    codes: dict[Access, int] = {}
-    rule = [
-        codes.setdefault(Access(allow=tuple(may), deny=tuple(may_not)), len(codes))
-        for may, may_not in zip(allow, deny, strict=True)
-    ]
-    holders: dict[Holder, int] = {}
-    holder = [
-        holders.setdefault(pair, len(holders))
-        for pair in zip(data.column("document").to_pylist(), data.column("version").to_pylist(), strict=True)
-    ]
-    return Rows(
-        tuple(data.column("id").to_pylist()),
-        data.column("added").to_numpy().astype(np.int64),
-        data.column("retired").to_numpy().astype(np.int64),
-        np.array(rule, dtype=np.int64),
-        tuple(codes),
-        np.array(holder, dtype=np.int64),
-        tuple(holders),
-    )

@@ -68,3 +68,16 @@ def random_corpus(count: int, seed: int) -> Staged:
 def ids(hits: Iterable[Hit]) -> list[str]:
     """The passage ids of hits, in order."""
     return [hit.passage.id for hit in hits]
+
+
+def assert_same(found: Sequence[Hit], expected: Sequence[Hit]) -> None:
+    """The same hits in the same order, scores to 1e-5."""
+    assert len(found) == len(expected)
+    by_score = {hit.passage.id: hit.score for hit in expected}
+    for ours, theirs in zip(found, expected, strict=True):
+        # Two backends may sum in another order: neighbours closer than that may change places.
+        assert abs(ours.score - theirs.score) < 1e-5
+        assert (
+            ours.passage.id == theirs.passage.id
+            or abs(by_score.get(ours.passage.id, theirs.score) - theirs.score) < 1e-5
+        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,33 @@ class View:
 
     mask: Mask
     rows: Numbers
+    memo: dict[object, Any] = field(default_factory=dict)
+    """What searches have worked out of this view and need again: derived, so a race does no harm."""
+
+
+class Places:
+    """Row numbers by passage id, for lists of which each begins with the one before it; made when first asked, then only extended."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int | tuple[int, ...]] = {}
+        self._ids: tuple[str, ...] = ()
+        self._lock = Lock()
+
+    def of(self, name: str, ids: tuple[str, ...]) -> tuple[int, ...]:
+        """The rows of `ids` that are named so."""
+        with self._lock:
+            if ids is not self._ids:
+                self._take(ids)
+            found = self._rows.get(name, ())
+        rows = (found,) if isinstance(found, int) else found
+        return tuple(row for row in rows if row < len(ids) and ids[row] == name)
+
+    def _take(self, ids: tuple[str, ...]) -> None:
+        for row in range(min(len(self._ids), len(ids)), len(ids)):
+            before = self._rows.setdefault(ids[row], row)
+            if before != row and not (isinstance(before, tuple) and row in before):
+                self._rows[ids[row]] = (*((before,) if isinstance(before, int) else before), row)
+        self._ids = ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +80,7 @@ class Rows:
     rules: tuple[Access, ...] = ()
     holder: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holders: tuple[Holder, ...] = ()
+    _places: Places = field(default_factory=Places)
     _views: OrderedDict[tuple[tuple[str, ...], int], View] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -64,11 +93,19 @@ class Rows:
         retired = self.retired[:kept].copy()
         retired[retired >= generation] = OPEN
         return Rows(
-            self.ids[:kept], self.added[:kept], retired, self.rule[:kept], self.rules, self.holder[:kept], self.holders
+            self.ids[:kept],
+            self.added[:kept],
+            retired,
+            self.rule[:kept],
+            self.rules,
+            self.holder[:kept],
+            self.holders,
+            # What is known of names holds for rows that are only ever added to.
+            self._places if kept == len(self) else Places(),
         )
 
     def staged(self, generation: int, add: Sequence[Passage], retire: Iterable[str]) -> Rows:
-        """These rows with `retire` retired and those of `add` added in `generation`, which must be later than all others.
+        """These rows with `retire` retired and those of `add` added in `generation`; no row may be of a later one.
 
         Ids to retire that are not in force are ignored.
 
@@ -77,11 +114,10 @@ class Rows:
         """
         ids = [entry.id for entry in add]
         retired = self.retired.copy()
-        leaving = set(retire)
-        in_force = {self.ids[row]: row for row in np.flatnonzero(retired == OPEN).tolist()}
-        retired[[in_force[name] for name in leaving if name in in_force]] = generation
-        staying = in_force.keys() - leaving
-        twice = next((name for name in ids if name in staying), None) or _repeated(ids)
+        leaving = [row for name in retire for row in self._places.of(name, self.ids)]
+        retired[[row for row in leaving if retired[row] == OPEN]] = generation
+        staying = (name for name in ids if any(retired[row] == OPEN for row in self._places.of(name, self.ids)))
+        twice = next(staying, None) or _repeated(ids)
         if twice is not None:
             raise StoreError(
                 f"passage '{twice}' would be in force twice in generation {generation}.",
@@ -101,6 +137,7 @@ class Rows:
             tuple(codes),
             np.concatenate([self.holder, np.array(holder, dtype=np.int64)]),
             tuple(holding),
+            self._places,
         )
 
     def restricted(self, access: Mapping[str, Access], withheld: Collection[Holder]) -> Rows:
@@ -120,7 +157,20 @@ class Rows:
                 now[number] = codes.setdefault(rule, len(codes))
         changed = now[self.holder] if len(self) else now[:0]
         rule_now = np.where(changed >= 0, changed, self.rule)
-        return Rows(self.ids, self.added, self.retired, rule_now, tuple(codes), self.holder, self.holders)
+        return Rows(self.ids, self.added, self.retired, rule_now, tuple(codes), self.holder, self.holders, self._places)
+
+    def copied(self) -> Rows:
+        """The same rows with no view remembered."""
+        return replace(self, _views=OrderedDict(), _lock=Lock())
+
+    def find(self, names: Iterable[str], among: Mask) -> dict[str, int]:
+        """The row of each name that has one in `among`, a mask in which no name stands twice."""
+        found = {}
+        for name in names:
+            row = next((row for row in self._places.of(name, self.ids) if among[row]), None)
+            if row is not None:
+                found[name] = row
+        return found
 
     def access(self, row: int) -> Access:
         """Who may see a row now."""
@@ -171,15 +221,25 @@ class Rows:
         """The `k` best of `rows` with their rounded scores, best first, equal scores in passage-id order."""
         if k <= 0 or not len(rows):
             return []
-        rounded = np.round(np.asarray(scores, dtype=np.float64), SCORE_DECIMALS)
-        if len(rows) > k:
+        places = np.arange(len(rows))
+        if len(rows) > 2 * k:
+            # Rounding is slow: first what rounding cannot bring among the best is left out.
+            cut = np.partition(scores, len(rows) - k)[len(rows) - k]
+            places = np.flatnonzero(scores >= cut - 10.0**-SCORE_DECIMALS)
+        rounded = self.rounded(scores[places])
+        if len(places) > k:
             # Everything that ties with the k-th stays in, so that the passage id decides and not the place in memory.
-            threshold = np.partition(rounded, len(rows) - k)[len(rows) - k]
-            chosen = np.flatnonzero(rounded >= threshold)
-        else:
-            chosen = np.arange(len(rows))
-        pairs = [(int(rows[place]), float(rounded[place])) for place in chosen.tolist()]
+            threshold = np.partition(rounded, len(places) - k)[len(places) - k]
+            kept = np.flatnonzero(rounded >= threshold)
+            places, rounded = places[kept], rounded[kept]
+        pairs = zip(rows[places].tolist(), rounded.tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], self.ids[pair[0]]))[:k]
+
+    @staticmethod
+    def rounded(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Scores as searches give them: rounded to SCORE_DECIMALS."""
+        wide: NDArray[np.float64] = np.asarray(scores, dtype=np.float64)
+        return wide.round(SCORE_DECIMALS)
 
 
 def _repeated(ids: Sequence[str]) -> str | None:
