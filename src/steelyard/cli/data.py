@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def check(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Validate settings and data: every problem with its file, row and remedy.
 
-    Finds wrong rows, duplicates across splits, conflicting labels, tiny classes. Exit code 1 when there are errors.
+    Finds wrong rows, leaks between parts of the split, repeats, contradicting labels and answers, likely label errors, labels with
+    too few rows, slots that fit nowhere, hints of personal data (masked). Changes no file of yours: likely label errors are listed in
+    review/COMPONENT-labels.csv for you to decide on. Unchanged data is not looked at again. Exit code 1 when there are errors.
     """
     workspace = open_workspace(context)
     with progress() as report:

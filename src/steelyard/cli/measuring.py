@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from steelyard.cli.output import JsonFlag, console, progress, write_json
+from steelyard.evaluation.benchmarks import BENCHMARKS
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="router, retrieval, answer, statistics, gates, or all.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHMARKS)}, or all.", metavar="NAME")],
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of data sets; default: $STEELYARD_SHARED/data or ../shared/data.", metavar="DIR"),

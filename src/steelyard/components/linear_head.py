@@ -185,7 +185,7 @@ def _logistic(vectors: Vectors, truth: NDArray[np.int64], count: int, strength: 
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=500, random_state=seed)
-    with _many_labels_are_fine():
+    with many_labels_are_fine():
         model.fit(vectors, truth)
     return _both_sides(model.coef_, model.intercept_)
 
@@ -197,13 +197,13 @@ def _margins(features: Any, truth: NDArray[np.int64], count: int, seed: int) -> 
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(C=LEXICAL_STRENGTH, random_state=seed, max_iter=5000)
-    with _many_labels_are_fine():
+    with many_labels_are_fine():
         model.fit(features, truth)
     return _both_sides(model.coef_, model.intercept_)
 
 
 @contextmanager
-def _many_labels_are_fine() -> Iterator[None]:
+def many_labels_are_fine() -> Iterator[None]:
     """Without scikit-learn's guess that labels with one or two rows each were meant as a regression."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)

@@ -6,27 +6,35 @@ import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from steelyard.dataset.contradictions import contradict, contradictory_answers, misfitting_slots
 from steelyard.dataset.duplicates import Pair, near_duplicates, normalised
+from steelyard.dataset.personal import check_personal, masked
 from steelyard.schema.findings import Finding, Severity
 from steelyard.schema.items import Item, Split
 
 SHOWN_PER_CODE = 20  # a list longer than a screen is not read; the rest is counted
 TINY_CLASS = 10  # below it the holdout share of a class is one or two rows: an accuracy of 0 or 1
 UNLEARNABLE_CLASS = 3  # cannot stand in train, validation and holdout
+DOMINANT = (
+    0.5  # above it "always this label" is right more often than not, and accuracy hides what happens to the others
+)
 IMBALANCE = 20.0  # largest class over smallest; beyond it accuracy mostly tells about the largest
 TYPO_SIMILARITY = 0.85
 TYPO_SHARE = 0.2  # a misspelt label has few rows beside the right one
 
 
 def check_items(items: Sequence[Item], file: str | None = None) -> list[Finding]:
-    """Findings about the rows of one file, by row: repeats, near-repeats, contradicting labels, class sizes.
+    """Findings about the rows of one file: repeats, contradicting labels and answers, class sizes, slots, hints of personal data.
 
     At most 20 findings of a code; a last one counts the rest. Findings here never forbid the use of the rows.
     """
     found = _repeats(items, file)
     if items and all(item.task == "classify" for item in items):
         found += _labels(items, file)
-    return _capped(found)
+    found += contradictory_answers([item for item in items if item.task == "answer"], file)
+    found += misfitting_slots([item for item in items if item.task == "write"], file)
+    found += check_personal(items, file)
+    return capped(found)
 
 
 def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = None) -> list[Finding]:
@@ -64,7 +72,7 @@ def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = Non
         found += _overlaps(split, pairs, file)
         found += _split_groups(split, file)
     found += _coverage(split, file)
-    return _capped(found)
+    return capped(found)
 
 
 def _overlaps(split: Split, pairs: Sequence[Pair], file: str | None) -> list[Finding]:
@@ -99,7 +107,7 @@ def _repeats(items: Sequence[Item], file: str | None) -> list[Finding]:
     pairs = near_duplicates([item.text for item in items])
     for pair in pairs:
         first, second = items[pair.first], items[pair.second]
-        if _different_request(first, second):
+        if _different_request(first, second) or (first.task == "answer" and contradict(first, second)):
             continue
         if first.label != second.label:
             nearly = "" if pair.similarity == 1.0 else "nearly "
@@ -158,6 +166,11 @@ def _labels(items: Sequence[Item], file: str | None) -> list[Finding]:
             message = f"the label '{label}' has {_rows(count)}: its own accuracy cannot be told from luck."
             found.append(_finding("dataset.tiny_class", "note", message, "Add rows (10 or more).", *place))
     most, least = max(counts.values()), min(counts.values())
+    if len(counts) > 2 and most > DOMINANT * len(items):
+        label = max(counts, key=lambda name: counts[name])
+        message = f"the label '{label}' has {most} of {len(items)} rows: always saying it is right {most / len(items):.0%} of the time."
+        remedy = "Read macro-F1 and the recall of the other labels beside accuracy, or add rows of theirs."
+        found.append(_finding("dataset.dominant_label", "warning", message, remedy, file, None, "label"))
     if len(counts) > 1 and most / least > IMBALANCE:
         message = f"the largest label has {most} rows, the smallest {least}."
         found.append(
@@ -186,7 +199,8 @@ def _coverage(split: Split, file: str | None) -> list[Finding]:
     return found
 
 
-def _capped(findings: Iterable[Finding]) -> list[Finding]:
+def capped(findings: Iterable[Finding]) -> list[Finding]:
+    """At most 20 findings of a code, errors first, then in row order; a last one of the code counts the rest."""
     by_code: dict[str, list[Finding]] = defaultdict(list)
     for finding in sorted(findings, key=lambda finding: (finding.row or 0, finding.code)):
         by_code[finding.code].append(finding)
@@ -214,7 +228,9 @@ def _finding(
 
 
 def _short(item: Item) -> str:
-    return item.text if len(item.text) <= 60 else item.text[:57] + "…"
+    """The beginning of a row's text as it may be shown: what looks personal is masked."""
+    text = masked(item.text)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _rows(count: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from steelyard.dataset.duplicates import normalised
+from steelyard.dataset.personal import masked
 from steelyard.schema.errors import DataError
 from steelyard.schema.findings import Finding
 from steelyard.schema.items import Item, Split
@@ -95,7 +96,7 @@ class Holdout:
 
 
 def _seen(row: Item) -> Finding:
-    message = f"'{row.text[:60]}' is in the sealed holdout."
+    message = f"'{masked(row.text)[:60]}' is in the sealed holdout."
     return Finding(
         code="dataset.holdout_fitted",
         severity="error",

@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, str] = {
     "router": "steelyard.evaluation.bench_router:bench_router",
     "retrieval": "steelyard.evaluation.bench_retrieval:bench_retrieval",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
+    "labels": "steelyard.evaluation.bench_labels:bench_labels",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
 }

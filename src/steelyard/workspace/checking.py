@@ -20,7 +20,9 @@ SEVERITIES = ("error", "warning", "note")
 
 def check_workspace(parts: Parts, report: Report) -> list[Finding]:
     """Every finding about sources and labelled data, errors first, then in file and row order."""
-    found = parts.examples.findings()
+    from steelyard.workspace.auditing import Audit
+
+    found = Audit(parts.examples, parts.toolbox, parts.settings, parts.state).findings(report)
     report("check examples", 1, 2)
     found += _source_findings(parts)
     report("check sources", 2, 2)

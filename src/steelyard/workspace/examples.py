@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from steelyard.config import ComponentSettings, Settings
-from steelyard.dataset.checks import check_items, check_split
-from steelyard.dataset.rows import content_key, read_items, scan_items
+from steelyard.dataset.rows import content_key, read_items
 from steelyard.dataset.split import split_items, valid_at
-from steelyard.schema.errors import DataError, NotFoundError, SteelyardError, UserError, nearest
+from steelyard.schema.errors import DataError, NotFoundError, UserError, nearest
 from steelyard.schema.findings import Finding
 from steelyard.schema.items import Item, Split, SplitName
 from steelyard.workspace.fingerprint import fingerprint
@@ -37,7 +36,7 @@ class Examples:
         """
         if component not in self._splits:
             settings = self.component(component)
-            items = self._current(self._read(settings, component))
+            items = self.current(self._read(settings, component))
             if not items:
                 raise UserError(
                     "no row is left to learn from.",
@@ -75,8 +74,8 @@ class Examples:
         if name is None:
             return ()
         path = self._path(name, "[system] cases")
-        items = self._located(read_items(path, "system", name).items, name)
-        return self._current([item for item in items if (item.split or "holdout") == part])
+        items = self.located(read_items(path, "system", name).items, name)
+        return self.current([item for item in items if (item.split or "holdout") == part])
 
     def neutral(self, component: str) -> tuple[tuple[str, str], ...]:
         """Neutral rewrites of approved replies as (reply id, template with slots); empty when none are configured.
@@ -88,7 +87,7 @@ class Examples:
         name = self.component(component).neutral
         if name is None:
             return ()
-        rows, found = _rewrites(self._path(name, f"[components.{component}] neutral"), name)
+        rows, found = read_rewrites(self._path(name, f"[components.{component}] neutral"), name)
         if found:
             raise DataError(
                 f"{len(found)} problem{'s' if len(found) > 1 else ''} found; the first: {found[0].line()}",
@@ -101,7 +100,7 @@ class Examples:
     def truth_fingerprint(self, component: str) -> str:
         """Names what a component's outputs are scored against, beside its rows: dated rows, neutral rewrites, the format."""
         settings = self.component(component)
-        paths = [self.folder / file for file in _beside(settings)]
+        paths = [self.folder / file for file in files_beside(settings)]
         return fingerprint(
             format=settings.format,
             files=[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()],
@@ -109,87 +108,15 @@ class Examples:
             dated=sorted(content_key(item) for item in self.dated(component)) if settings.task == "answer" else [],
         )
 
-    def findings(self) -> list[Finding]:
-        """Everything wrong or worth knowing about the labelled data, file by file."""
-        found: list[Finding] = []
-        for name, settings in self._settings.components.items():
-            found += self._findings_of(name, settings)
-        if self._settings.system.cases is not None:
-            found += self._findings_of_cases(self._settings.system.cases)
-        return found
+    def file_of(self, component: str) -> str:
+        """The file of a component's rows, as the settings name it."""
+        return self._file(self.component(component))
 
-    def _findings_of(self, name: str, settings: ComponentSettings) -> list[Finding]:
-        file = self._file(settings)
-        items, found = self._scan(file, settings.task)
-        found += self._findings_beside(settings)
-        if not items:
-            return found
-        found += check_items(items, file)
-        found += self._unknown_sources(items, file)
-        if not any(finding.severity == "error" and finding.file == file for finding in found):
-            try:
-                found += check_split(self.split(name), file=file)
-            except UserError as error:
-                found.append(_of_error(error, file))
-        return found
+    def current(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        """The rows that hold today."""
+        return valid_at(items, datetime.now(UTC))
 
-    def _findings_beside(self, settings: ComponentSettings) -> list[Finding]:
-        """What is wrong with the files that a component names beside its rows."""
-        found = [_no_file(file) for file in _beside(settings) if not (self.folder / file).is_file()]
-        if settings.neutral is not None and not found:
-            found += _rewrites(self.folder / settings.neutral, settings.neutral)[1]
-        return found
-
-    def _findings_of_cases(self, file: str) -> list[Finding]:
-        """Problems of the end-to-end cases; a case that a component learns from is a leak like any other."""
-        cases, found = self._scan(file, "system")
-        found += self._unknown_sources(cases, file)
-        for name, settings in self._settings.components.items():
-            try:
-                split = self.split(name)
-            except SteelyardError:
-                continue  # told already, with the component's own file
-            scored = tuple(case for case in cases if case.split in (None, "holdout"))
-            for leak in check_split(replace(split, holdout=scored), file=file):
-                if leak.code == "dataset.leak":
-                    message = leak.message.replace("the holdout row", "the case").replace(
-                        ", which is", f" of {self._file(settings)}, which is"
-                    )
-                    remedy = "Take one of them out: a case must be new to every component."
-                    found.append(replace(leak, message=message, remedy=remedy))
-        return found
-
-    def _unknown_sources(self, items: Sequence[Item], file: str) -> list[Finding]:
-        """Sources of rows in force that are no file of the workspace, each once: their evidence can never be found."""
-        first: dict[str, int] = {}
-        for item in self._current(items):
-            if item.source is not None and not (self.folder / item.source).is_file():
-                first.setdefault(item.source, item.row)
-        return [
-            Finding(
-                code="dataset.unknown_source",
-                severity="warning",
-                message=f"there is no document '{source}'.",
-                remedy="Write its path as seen from the workspace folder, such as docs/prices.md.",
-                file=file,
-                row=row,
-                field="source",
-            )
-            for source, row in first.items()
-        ]
-
-    def _scan(self, file: str, kind: str) -> tuple[Sequence[Item], list[Finding]]:
-        path = self.folder / file
-        if not path.is_file():
-            return (), [_no_file(file)]
-        rows = scan_items(path, kind, file)  # type: ignore[arg-type]
-        return rows.items, list(rows.findings)
-
-    def _read(self, settings: ComponentSettings, component: str) -> tuple[Item, ...]:
-        name = self._file(settings)
-        return self._located(read_items(self._path(name, f"[components.{component}]"), settings.task, name).items, name)
-
-    def _located(self, items: Sequence[Item], file: str) -> tuple[Item, ...]:
+    def located(self, items: Sequence[Item], file: str) -> tuple[Item, ...]:
         """The items with `source` as the workspace names that document: a path is also taken relative to the file it stands in."""
         beside = Path(file).parent
 
@@ -199,6 +126,10 @@ class Examples:
             return near if is_only_there else source
 
         return tuple(replace(item, source=located(item.source)) if item.source else item for item in items)
+
+    def _read(self, settings: ComponentSettings, component: str) -> tuple[Item, ...]:
+        name = self._file(settings)
+        return self.located(read_items(self._path(name, f"[components.{component}]"), settings.task, name).items, name)
 
     def _path(self, name: str, where: str) -> Path:
         path = self.folder / name
@@ -214,10 +145,6 @@ class Examples:
     @staticmethod
     def _file(settings: ComponentSettings) -> str:
         return (settings.questions if settings.task == "answer" else settings.examples) or ""
-
-    @staticmethod
-    def _current(items: Sequence[Item]) -> tuple[Item, ...]:
-        return valid_at(items, datetime.now(UTC))
 
 
 def _check_parts(split: Split, items: Sequence[Item], file: str) -> None:
@@ -239,14 +166,14 @@ def _check_parts(split: Split, items: Sequence[Item], file: str) -> None:
         )
 
 
-def _beside(settings: ComponentSettings) -> list[str]:
+def files_beside(settings: ComponentSettings) -> list[str]:
     """The files that a component names beside its rows."""
     schema = settings.format if settings.format is not None and settings.format.endswith(".json") else None
     return [file for file in (settings.neutral, schema) if file is not None]
 
 
-def _rewrites(path: Path, name: str) -> tuple[tuple[tuple[str, str], ...], list[Finding]]:
-    """Pairs of id and output, and a finding for every line that has none."""
+def read_rewrites(path: Path, name: str) -> tuple[tuple[tuple[str, str], ...], list[Finding]]:
+    """Neutral rewrites as pairs of id and output, and a finding for every line that has none."""
     rows: list[tuple[str, str]] = []
     found: list[Finding] = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -267,13 +194,3 @@ def _rewrites(path: Path, name: str) -> tuple[tuple[tuple[str, str], ...], list[
                 )
             )
     return tuple(rows), found
-
-
-def _no_file(file: str) -> Finding:
-    remedy = "Correct its name in steelyard.toml, or put the file there."
-    message = "the file does not exist."
-    return Finding(code="dataset.no_file", severity="error", message=message, remedy=remedy, file=file)
-
-
-def _of_error(error: UserError, file: str) -> Finding:
-    return Finding(code=error.code, severity="error", message=error.message, remedy=error.remedy, file=file)

@@ -37,6 +37,11 @@ class State:
         """Run records, one JSON file each."""
         return self.root / "runs"
 
+    @property
+    def checks(self) -> Path:
+        """What `check` found last, by component."""
+        return self.root / "checks"
+
     def model(self, component: str, candidate: str, inputs: str) -> Path:
         """The folder of one fitted candidate, named by what it was fitted from."""
         return self.root / "models" / component / candidate / inputs[:16]
