@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from steelyard.schema.errors import StoreError
 
@@ -16,11 +16,47 @@ BUSY_S = 30.0
 """How long a writer waits for another; the longest transaction here is well under a second."""
 
 
+class Connection(sqlite3.Connection):
+    """A connection whose reads fail in our terms as well: a damaged page shows itself only when it is reached."""
+
+    path: Path
+
+    def cursor(self, *_: Any) -> Any:
+        """A cursor of this kind."""
+        return super().cursor(Cursor)
+
+
+class Cursor(sqlite3.Cursor):
+    """A cursor that raises StoreError where SQLite raises DatabaseError, but for the errors of the statement itself."""
+
+    connection: Connection
+
+    def execute(self, *arguments: Any) -> Cursor:
+        """See `sqlite3.Cursor.execute`."""
+        with _named(self.connection):
+            super().execute(*arguments)
+        return self
+
+    def __next__(self) -> Any:
+        with _named(self.connection):
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        """See `sqlite3.Cursor.fetchone`."""
+        with _named(self.connection):
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """See `sqlite3.Cursor.fetchall`."""
+        with _named(self.connection):
+            return super().fetchall()
+
+
 class Database:
     """An SQLite database in WAL mode, brought up to date when opened.
 
     `migrations` are SQL scripts; each is applied once, in order, and recorded. `synchronous` FULL survives a power cut; NORMAL may
-    lose the last transactions then, and suits a cache.
+    lose the last transactions then, and suits a cache. What is deleted is overwritten with zeros at once (`secure_delete`).
     """
 
     def __init__(self, path: Path, migrations: Sequence[str], synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
@@ -39,12 +75,17 @@ class Database:
         if found is None:
             try:
                 # Each thread uses its own; `close` may be called from any.
-                found = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+                made = sqlite3.connect(
+                    self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=Connection
+                )
+                made.path = self.path
+                found = made
                 found.execute("PRAGMA journal_mode = WAL")
                 found.execute(f"PRAGMA synchronous = {self._synchronous}")
                 found.execute("PRAGMA foreign_keys = ON")
+                found.execute("PRAGMA secure_delete = ON")
             except sqlite3.DatabaseError as error:
-                raise self._broken(error) from error
+                raise _broken(self.path, error) from error
             self._local.connection = found
             with self._guard:
                 self._open.append(found)
@@ -68,7 +109,31 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.DatabaseError as error:
-            raise self._broken(error) from error
+            raise _broken(self.path, error) from error
+
+    def shrink(self) -> bool:
+        """Write the file anew without free pages, and empty its log: nothing deleted is left in either.
+
+        False when a reader elsewhere still needs the log; then a later call empties it.
+
+        Raises:
+            StoreError: the file is damaged, or the disk has no room for a second copy of it.
+        """
+        self.connection.execute("VACUUM")
+        busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    def damage(self) -> list[str]:
+        """What SQLite's own check finds wrong with the file; empty when it is whole."""
+        try:
+            found = [row[0] for row in self.connection.execute("PRAGMA integrity_check(20)").fetchall()]
+            found += [
+                f"a row of {row[0]} refers to a missing row of {row[2]}"
+                for row in self.connection.execute("PRAGMA foreign_key_check").fetchall()
+            ]
+        except StoreError as error:
+            return [error.message]
+        return [text for text in found if text != "ok"]
 
     def close(self) -> None:
         """Close every thread's connection; the object can be used again and opens new ones."""
@@ -96,14 +161,6 @@ class Database:
                     connection.execute(statement)
                 connection.execute("INSERT INTO migration VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
 
-    def _broken(self, error: sqlite3.DatabaseError) -> StoreError:
-        return StoreError(
-            f"the database cannot be used ({error}).",
-            where=self.path.name,
-            remedy="Check the disk; restore the file from a backup, or delete the workspace's state and ingest again.",
-            code="corpus.database",
-        )
-
 
 def _statements(script: str) -> Iterator[str]:
     """The statements of a script; a trigger holds semicolons of its own."""
@@ -114,3 +171,41 @@ def _statements(script: str) -> Iterator[str]:
             yield pending
             pending = ""
     assert not pending.strip(), "a migration ends with a semicolon"
+
+
+@contextmanager
+def _named(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _broken(connection.path, error) from error
+
+
+FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
+"""SQLite's codes for a write that found no room; a limit on the size of files shows as the second."""
+
+
+def _broken(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in FULL_CODES:
+        return StoreError(
+            f"there is no room left on the disk ({error}).",
+            where=path.name,
+            remedy="Make room and run the command again; what answered before still answers.",
+            code="corpus.disk_full",
+        )
+    if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+        return StoreError(
+            f"another process keeps the database locked ({error}).",
+            where=path.name,
+            remedy="Wait for it to end, then run the command again.",
+            code="corpus.database_locked",
+        )
+    return StoreError(
+        f"the database cannot be used ({error}).",
+        where=path.name,
+        remedy="Run `steelyard doctor`: it says what is damaged and what can be made again.",
+        code="corpus.database",
+    )

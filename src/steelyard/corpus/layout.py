@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -77,7 +78,19 @@ MIGRATIONS = (
     );
     CREATE TABLE failing (document TEXT PRIMARY KEY, reason TEXT NOT NULL);
     """,
+    # 2. `dropped` is when retention gave a generation up: its record stays, so that a date it answered for is not answered from
+    # another one. `digest` seals a row against damage (NULL: written before). `unfinished` is work on the files that a crash cut off.
+    """
+    ALTER TABLE generation ADD COLUMN dropped TEXT;
+    ALTER TABLE content ADD COLUMN digest TEXT;
+    ALTER TABLE member ADD COLUMN digest TEXT;
+    CREATE TABLE unfinished (task TEXT PRIMARY KEY);
+    """,
 )
+
+CONTENT_SEALED = "version, format, parser, title, allow, deny, headings, blocks, pages, text"
+MEMBER_SEALED = "document, content, source, allow, deny, valid_from, added"
+"""The columns that a row's digest seals, in this order."""
 
 VERSION_COLUMNS = (
     "m.document, c.version, m.source, c.format, c.title, c.text, m.allow, m.deny, m.valid_from, m.valid_to, "
@@ -112,6 +125,12 @@ def unlisted(text: str | None) -> tuple[str, ...] | None:
 def access(allow: str, deny: str) -> Access:
     """An access rule from its two columns."""
     return Access(allow=tuple(json.loads(allow)), deny=tuple(json.loads(deny)))
+
+
+def sealed(*values: Any) -> str:
+    """The SHA-256 that seals the values of a row, in hex."""
+    whole = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
 def packed_spans(spans: Sequence[Span]) -> str:

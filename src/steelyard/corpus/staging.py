@@ -56,8 +56,8 @@ class Step:
 
 
 _INSERT_CONTENT = (
-    "INSERT INTO content (version, format, parser, title, allow, deny, headings, blocks, pages, text) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    f"INSERT INTO content ({layout.CONTENT_SEALED}, digest) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _INSERT_FAILURE = (
     "INSERT INTO failure VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET "
@@ -167,10 +167,8 @@ class Staging:
                     continue
                 structure = layout.packed_structure(outcome.headings, outcome.blocks, outcome.page_starts)
                 rule = layout.listed(outcome.allow), layout.listed(outcome.deny)
-                connection.execute(
-                    _INSERT_CONTENT,
-                    (version, format_name, PARSER_VERSION, outcome.title, *rule, *structure, outcome.text),
-                )
+                whole = (version, format_name, PARSER_VERSION, outcome.title, *rule, *structure, outcome.text)
+                connection.execute(_INSERT_CONTENT, (*whole, layout.sealed(*whole)))
                 connection.execute("DELETE FROM failure WHERE version = ? AND format = ?", (version, format_name))
         return [self.content(version, format_name) for version, format_name, _ in outcomes]
 
@@ -223,20 +221,10 @@ class Staging:
                 connection.execute(
                     "UPDATE member SET retired = ?, valid_to = ? WHERE id = ?", (number, layout.stamp(end), member.id)
                 )
+            rows = [_member_row(member, number) for member in step.added]
             connection.executemany(
-                "INSERT INTO member (document, content, source, allow, deny, valid_from, added) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        member.document,
-                        member.content.id,
-                        member.source,
-                        layout.listed(member.access.allow),
-                        layout.listed(member.access.deny),
-                        layout.stamp(member.valid_from),
-                        number,
-                    )
-                    for member in step.added
-                ],
+                f"INSERT INTO member ({layout.MEMBER_SEALED}, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*row, layout.sealed(*row)) for row in rows],
             )
             _replace_failing(connection, step.failing)
             connection.execute("INSERT INTO switch (at, generation) VALUES (?, ?)", (layout.stamp(as_of), number))
@@ -256,6 +244,13 @@ def _content(row: Sequence[object]) -> Content:
         allow=layout.unlisted(allow if allow is None else str(allow)),
         deny=layout.unlisted(deny if deny is None else str(deny)),
     )
+
+
+def _member_row(member: Member, added: int) -> tuple[object, ...]:
+    """A member's values of MEMBER_SEALED."""
+    allow, deny = layout.listed(member.access.allow), layout.listed(member.access.deny)
+    date = layout.stamp(member.valid_from)
+    return member.document, member.content.id, member.source, allow, deny, date, added
 
 
 def _reader(limits: Limits) -> str:

@@ -306,6 +306,7 @@ def check_purged_rows_are_gone_and_the_rest_is_as_it_was(make: Make) -> None:
         assert store.lexical("refund policy quota", ANYONE, 9, generation) == hits
         assert store.passages(ANYONE, generation) == passages
     assert store.purge([3, 1], {("docs/b.md", "0" * 64), ("docs/d.md", "1" * 64), ("", "2" * 64)}) == 1
+    assert store.purge([1, 3], {("docs/unknown.md", "")}) == 0
     assert ids(store.lexical("policy", ANYONE, 9, 1)) == ["a"]
     assert ids(store.dense(unit(1.0), ANYONE, 9, 3)) == ["a", "d", "e"]
     store.stage(4, staged([passage("b", "refund policy")]), ["e"])

@@ -104,8 +104,8 @@ class Store(Protocol):
     def purge(self, keep: Collection[int], erased: Collection[tuple[str, str]] = ()) -> int:
         """Remove for good the rows that no generation of `keep` holds, and all rows of what is erased; how many were removed.
 
-        `erased` names (document, version) as `restrict` does; an empty document stands for any. Searches of the generations in
-        `keep` find what they found, without what is erased. Afterwards no file of the store holds
+        `erased` names (document, version) as `restrict` does; an empty document or version stands for any. Searches of the
+        generations in `keep` find what they found, without what is erased. Afterwards no file of the store holds
         what was removed: no text, vector, word or older version of a file. Nobody may stage meanwhile. What was staged for a
         generation that is not in `keep` goes too. Interrupted, it has happened or not, and is done again by the next call.
         """

@@ -189,7 +189,8 @@ class Rows:
         for number in generations:
             mask |= self.in_force(number)
         if erased and len(self):
-            gone = [pair in erased or ("", pair[1]) in erased for pair in self.holders]
+            named = frozenset(erased)
+            gone = [not named.isdisjoint((pair, ("", pair[1]), (pair[0], ""))) for pair in self.holders]
             mask &= ~np.array(gone, dtype=bool)[self.holder]
         return mask
 
