@@ -63,6 +63,17 @@ class FileIndex:
         self._connection.execute("DELETE FROM row WHERE added >= ?", (generation,))
         self._connection.execute("UPDATE row SET retired = NULL WHERE retired >= ?", (generation,))
 
+    def purge(self, keep: Sequence[int], erased: Sequence[tuple[str, str]] = ()) -> int:
+        rows = self._connection.execute("SELECT rowid, id, added, retired FROM row").fetchall()
+        gone = [
+            (row,)
+            for row, name, added, retired in rows
+            if not any(added <= number < (retired or 10**9) for number in keep)
+            or any((name.split("@")[0], version) in erased for version in ("", name.split("@")[1].split(":")[0]))
+        ]
+        self._connection.executemany("DELETE FROM row WHERE rowid = ?", gone)
+        return len(gone)
+
     def held(self, generation: int) -> list[tuple[str, str]]:
         query = "SELECT id, access FROM row WHERE added <= ? AND (retired IS NULL OR retired > ?) ORDER BY id"
         return self._connection.execute(query, (generation, generation)).fetchall()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,7 +37,7 @@ class Staged:
 
 
 class Index(Protocol):
-    """The two calls that ingest makes; every `stores.interface.Store` is one.
+    """The calls that ingest and compaction make; every `stores.interface.Store` is one.
 
     Rooms on one floor do not import each other, so `add` is any record with `passages` and `vectors`, as both rooms' `Staged` are.
     """
@@ -47,6 +47,9 @@ class Index(Protocol):
 
     def discard(self, generation: int) -> None:
         """Undo what was staged for `generation` and any later one; harmless when nothing was."""
+
+    def purge(self, keep: Collection[int], erased: Collection[tuple[str, str]] = ()) -> int:
+        """Remove for good the rows that no generation of `keep` holds, and all rows of what is erased; how many were removed."""
 
 
 @dataclass(frozen=True, kw_only=True)

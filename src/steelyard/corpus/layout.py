@@ -107,6 +107,11 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def stamp_now() -> str:
+    """The stamp of now."""
+    return stamp(datetime.now(UTC))
+
+
 def moment(text: str) -> datetime:
     """The moment of a stamp, aware, in UTC."""
     return datetime.fromisoformat(text)

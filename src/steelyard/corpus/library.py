@@ -31,6 +31,10 @@ class Library:
         """Close the file's connections."""
         self.database.close()
 
+    def bytes(self) -> int:
+        """The size of everything beside the library and below, its index and vectors included."""
+        return sum(file.stat().st_size for file in self.path.parent.rglob("*") if file.is_file())
+
     # Generations
 
     def in_force(self) -> int:
@@ -45,18 +49,20 @@ class Library:
         return layout.generation(row) if row else None
 
     def generations(self) -> list[Generation]:
-        """All generations, oldest first."""
-        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation ORDER BY number"
+        """The generations that are kept, oldest first."""
+        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation WHERE dropped IS NULL ORDER BY number"
         return [layout.generation(row) for row in self.database.connection.execute(query)]
 
     def generation(self, number: int) -> Generation:
         """One generation.
 
         Raises:
-            NotFoundError: there is none of this number.
+            NotFoundError: there is none of this number, or retention has given it up.
         """
-        query = f"SELECT {layout.GENERATION_COLUMNS} FROM generation WHERE number = ?"
+        query = f"SELECT {layout.GENERATION_COLUMNS}, dropped FROM generation WHERE number = ?"
         row = self.database.connection.execute(query, (number,)).fetchone()
+        if row is not None and row[-1] is not None:
+            raise self._dropped(f"generation {number}")
         if row is None:
             known = [generation.number for generation in self.generations()]
             held = (
@@ -65,13 +71,13 @@ class Library:
                 else "Nothing is ingested yet: run steelyard ingest."
             )
             raise NotFoundError(f"there is no generation {number}.", remedy=held, code="corpus.unknown_generation")
-        return layout.generation(row)
+        return layout.generation(row[:-1])
 
     def generation_at(self, date: datetime) -> Generation:
         """The generation that was in force at `date` (aware).
 
         Raises:
-            NotFoundError: the corpus begins later.
+            NotFoundError: the corpus begins later, or what was in force then is no longer kept; the first kept date is named.
         """
         query = "SELECT generation FROM switch WHERE at <= ? ORDER BY id DESC LIMIT 1"
         row = self.database.connection.execute(query, (layout.stamp(date),)).fetchone()
@@ -81,7 +87,29 @@ class Library:
             raise NotFoundError(
                 f"the corpus has no generation of {date.date()}.", remedy=since, code="corpus.before_first"
             )
-        return self.generation(int(row[0]))
+        number = int(row[0])
+        if number not in {generation.number for generation in self.generations()}:
+            raise self._dropped(f"the corpus of {date.date()}")
+        return self.generation(number)
+
+    def _dropped(self, what: str) -> NotFoundError:
+        """The error for a time that retention has given up."""
+        numbers = [generation.number for generation in self.generations()]
+        marks = ",".join(map(str, numbers))
+        first = self.database.connection.execute(
+            f"SELECT at FROM switch WHERE generation IN ({marks}) ORDER BY id LIMIT 1"
+        ).fetchone()
+        since = f"The first kept date is {first[0][:10]}; " if first else ""
+        return NotFoundError(
+            f"{what} is no longer kept.",
+            remedy=f"{since}`steelyard generations` lists what is kept, [corpus] keep_days and keep_generations say for how long.",
+            code="corpus.no_longer_kept",
+        )
+
+    def switches(self) -> list[tuple[datetime, int]]:
+        """(when, generation) of every time a generation began to answer, oldest first."""
+        rows = self.database.connection.execute("SELECT at, generation FROM switch ORDER BY id")
+        return [(layout.moment(at), number) for at, number in rows]
 
     def switch(self, number: int, at: datetime | None = None) -> None:
         """Let generation `number` answer from now on; nothing is rebuilt.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ MIGRATIONS = (
     );
     CREATE UNIQUE INDEX vector_key ON vector (encoder, hash);
     """,
+    "CREATE INDEX vector_hash ON vector (hash);",
 )
 READ_BATCH = 500
 """Keys a query; SQLite takes at least 999 parameters."""
@@ -55,6 +56,16 @@ class VectorCache:
         for place, key in enumerate(hashes):
             vectors[place] = found[key]
         return vectors, len(missing)
+
+    def forget(self, hashes: Collection[bytes]) -> None:
+        """Remove the vectors of the texts with these SHA-256 hashes, of every encoder."""
+        with self._database.transaction() as connection:
+            rows = [(key,) for key in hashes]
+            connection.executemany("DELETE FROM vector WHERE hash = ?", rows)
+
+    def shrink(self) -> None:
+        """Leave nothing of removed vectors in the file."""
+        self._database.shrink()
 
     def close(self) -> None:
         """Close the file."""
