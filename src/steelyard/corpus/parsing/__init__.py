@@ -45,7 +45,7 @@ MEDIA_TYPES = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Goes up when a parser reads more or better; failures of older versions are then tried again."""
 
 

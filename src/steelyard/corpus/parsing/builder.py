@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 
 from steelyard.corpus.interface import Parsed
-from steelyard.corpus.parsing.limits import Limits
+from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.schema.corpus import Block, BlockKind, Heading
 
-# Control characters, lone surrogates and non-characters: no reader sees them and JSON or SQLite may refuse them.
-UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\u200b\ufeff\u00ad]")
+# Control characters, lone surrogates and non-characters: no reader sees them and JSON or SQLite may refuse them. Zero-width marks,
+# what turns the direction of text, and the tag and selector planes: they say to a machine what no reader sees. Joiners stay, for
+# Persian, Indic scripts and emoji are wrong without them; so do the marks of direction (LRM, RLM), which move nothing by themselves.
+UNWANTED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 SPACES = re.compile(r"[^\S\n]+")
 MAX_HEADING = 300
 """A longer heading is prose in a heading's clothes; it stays text and gets no place in heading paths."""
@@ -17,7 +22,7 @@ MAX_LINK = 120
 
 
 def clean(text: str) -> str:
-    """Text without control characters, lone surrogates, zero-width marks and soft hyphens; line ends are line feeds."""
+    """Text without control characters, lone surrogates, invisible marks and soft hyphens; line ends are line feeds."""
     return UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -69,6 +74,8 @@ class TextBuilder:
         text = text.rstrip() if kind == "code" else text.strip()
         if not text.strip():
             return
+        if len(self._blocks) >= self._limits.blocks:
+            raise ParseError(f"the document has too many parts (the limit is {self._limits.blocks:,})")
         if self._parts:
             self._push("\n\n")
         self._blocks.append(Block(kind=kind, start=self._length, end=self._length + len(text)))

@@ -10,7 +10,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from steelyard.corpus.access import names
 from steelyard.corpus.interface import Parsed
 from steelyard.corpus.parsing.builder import TextBuilder, link, one_line, row, tidy
-from steelyard.corpus.parsing.limits import Limits
+from steelyard.corpus.parsing.hidden import WHITE, Colour, Visibility
+from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.text import decode
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -25,16 +26,23 @@ BLOCK_TAGS = (
 )
 BLOCKS = frozenset(BLOCK_TAGS.split())
 LISTS = frozenset(("ul", "ol"))
-HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
 CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 TECHNICAL = re.compile(
     r"viewport|generator|robots|theme-color|referrer|format-detection|(google|msapplication|twitter|og|apple)\b.*"
 )
+TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+VOID_TAGS = "area base br col embed hr img input link meta source track wbr"
+OPTIONAL_TAGS = "p li dt dd td th tr thead tbody tfoot option optgroup colgroup rp rt html head body"
+OPTIONAL_END = frozenset(f"{VOID_TAGS} {OPTIONAL_TAGS}".split())
+"""Elements that need no end tag, so a page of a hundred thousand of them is not deep."""
+MAX_DEPTH = 10_000
 TAG_TEXT, TAG_COMMENT = "-text", "-comment"
 
 
 def parse(content: bytes, limits: Limits) -> Parsed:
-    """An HTML page. `<meta name="allow">` and `deny` are its access rule; other named metas stay as text, as front matter does.
+    """An HTML page, as far as its readers see it (`hidden` says how that is judged).
+
+    `<meta name="allow">` and `deny` are its access rule; other named metas stay as text, as front matter does.
 
     Raises:
         ParseError: not text, or above a limit.
@@ -42,7 +50,7 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     declared = CHARSET.search(content[:4096])
     text = decode(content, declared.group(1).decode("ascii") if declared else None)
     limits.check_characters(len(text))
-    page = LexborHTMLParser(text)
+    page = _page(text)
     builder = TextBuilder(limits)
     rules: dict[str, tuple[str, ...]] = {}
     facts = []
@@ -57,16 +65,31 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     mains = page.css("main")
     start = mains[0] if len(mains) == 1 and mains[0].text(strip=True) else page.body
     if start is not None:
-        _Walk(builder).run(start)
+        _Walk(builder, page).run(start)
     title = page.css_first("head > title")
     return builder.finish(title=title.text() if title else "", allow=rules.get("allow"), deny=rules.get("deny"))
 
 
+def _page(text: str) -> LexborHTMLParser:
+    """The parsed page.
+
+    Raises:
+        ParseError: elements are nested so deeply that the parser, which looks through all open ones for each, would take minutes.
+    """
+    depth = 0
+    for closing, name in TAG.findall(text):
+        if name.lower() not in OPTIONAL_END:
+            depth = max(0, depth - 1) if closing else depth + 1
+            if depth > MAX_DEPTH:
+                raise ParseError(f"elements are nested too deeply (the limit is {MAX_DEPTH:,})")
+    return LexborHTMLParser(text)
+
+
 def append(fragment: str, builder: TextBuilder) -> None:
     """Add the blocks of an HTML fragment, as it stands inside Markdown."""
-    body = LexborHTMLParser(fragment).body
-    if body is not None:
-        _Walk(builder).run(body)
+    page = _page(fragment)
+    if page.body is not None:
+        _Walk(builder, page).run(page.body)
 
 
 def plain(fragment: str) -> str:
@@ -76,22 +99,25 @@ def plain(fragment: str) -> str:
     return builder.finish().text
 
 
-def _events(start: LexborNode) -> Iterator[tuple[bool, LexborNode, str]]:
-    """(entering, node, tag) of a depth-first walk without recursion: hostile pages nest a million deep.
+def _events(start: LexborNode, visibility: Visibility) -> Iterator[tuple[bool, LexborNode, str]]:
+    """(entering, node, tag) of a depth-first walk without recursion: hostile pages nest ten thousand deep.
 
     Skipped and hidden elements and comments are passed over.
     """
-    open_nodes: list[tuple[LexborNode, str]] = []
+    open_nodes: list[tuple[LexborNode, str, Colour | None]] = []
+    behind: Colour | None = WHITE
     node: LexborNode | None = start
     while node is not None:
         tag = node.tag or ""
-        skipped = tag == TAG_COMMENT or tag in SKIPPED or (tag != TAG_TEXT and _hidden(node))
+        skipped, inside = tag == TAG_COMMENT or tag in SKIPPED, behind
+        if not skipped and tag != TAG_TEXT:
+            skipped, inside = visibility.judge(node, behind)
         if not skipped:
             yield True, node, tag
             below = node.child
             if below is not None:
-                open_nodes.append((node, tag))
-                node = below
+                open_nodes.append((node, tag, behind))
+                node, behind = below, inside
                 continue
             yield False, node, tag
         while node is not None:
@@ -101,29 +127,16 @@ def _events(start: LexborNode) -> Iterator[tuple[bool, LexborNode, str]]:
             if after is not None:
                 node = after
                 break
-            node, tag = open_nodes.pop()
+            node, tag, behind = open_nodes.pop()
             yield False, node, tag
-
-
-def _hidden(node: LexborNode) -> bool:
-    """Whether a browser would not show it; text that people cannot see must not answer them."""
-    attributes = node.attributes
-    if not attributes:
-        return False
-    style = attributes.get("style") or ""
-    return (
-        "hidden" in attributes
-        or attributes.get("aria-hidden") == "true"
-        or attributes.get("role") == "navigation"
-        or bool(style and HIDDEN_STYLE.search(style))
-    )
 
 
 class _Walk:
     """Turns the events of one page into blocks."""
 
-    def __init__(self, builder: TextBuilder) -> None:
+    def __init__(self, builder: TextBuilder, page: LexborHTMLParser) -> None:
         self._builder = builder
+        self._visibility = Visibility(page)
         self._words: list[str] = []
         self._links: list[tuple[int, str]] = []
         self._lists: list[int | None] = []  # the next number of an ordered list, None for bullets
@@ -135,7 +148,7 @@ class _Walk:
         self._heading = 0
 
     def run(self, start: LexborNode) -> None:
-        for entering, node, tag in _events(start):
+        for entering, node, tag in _events(start, self._visibility):
             if tag == TAG_TEXT:
                 if entering:
                     text = node.text_content or ""

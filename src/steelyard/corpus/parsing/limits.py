@@ -12,14 +12,15 @@ class Limits:
     """Bounds on one file. What exceeds one fails whole, with the bound named: half a document would pass for all of it.
 
     A file above `file_bytes` is not even read. `unpacked_bytes` bounds what an archive (docx) unpacks to. `memory_bytes` bounds a
-    worker's address space where the system can (0: no bound).
+    worker's address space where the system can (0: no bound). `blocks` bounds the paragraphs, tables and other parts of one document.
     """
 
     file_bytes: int = 50 * 2**20
     pages: int = 3_000
     characters: int = 10_000_000
     seconds: float = 30.0
-    memory_bytes: int = 3 * 2**30
+    memory_bytes: int = 3 * 2**29
+    blocks: int = 200_000
     unpacked_bytes: int = 256 * 2**20
 
     def check_characters(self, count: int) -> None:

@@ -45,13 +45,13 @@ def kind_of(lines: Sequence[str]) -> BlockKind:
 
 def items(lines: Sequence[str]) -> list[str]:
     """List items, each on one line with its mark and indent: what continues an item is joined to it."""
-    found: list[str] = []
+    found: list[list[str]] = []
     for line in lines:
         if LIST_ITEM.match(line) or not found:
-            found.append(line.rstrip())
+            found.append([line.rstrip()])
         else:
-            found[-1] += " " + line.strip()
-    return found
+            found[-1].append(line.strip())
+    return [" ".join(parts) for parts in found]
 
 
 def unwrap(lines: Sequence[str]) -> str:

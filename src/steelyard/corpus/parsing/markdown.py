@@ -11,14 +11,19 @@ from markdown_it.tree import SyntaxTreeNode
 from steelyard.corpus.interface import Parsed
 from steelyard.corpus.parsing import html
 from steelyard.corpus.parsing.builder import TextBuilder, link, row, tidy
+from steelyard.corpus.parsing.hidden import hiding_tag
 from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.text import decode, split_front_matter
 
 ATTRIBUTES = re.compile(r"\s*\{\s*[#.:][^}]*\}\s*$")
 """`## Prices { #prices }`: an anchor that site generators take and readers never see."""
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 MAX_LINE = 1_000_000
 """A single line beyond this is data, not prose; inline rules are worse than linear in it."""
+
+MAX_NESTING = 40
+"""Levels of blocks; a list takes two for each of its own."""
 
 
 def parse(content: bytes, limits: Limits) -> Parsed:
@@ -34,7 +39,11 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     front, body = split_front_matter(text)
     builder = TextBuilder(limits)
     builder.add("front_matter", front.text)
-    tree = SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(body))
+    tokens = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable("table").parse(body)
+    # What lies deeper the library drops without a word.
+    if any(token.level >= MAX_NESTING - 1 for token in tokens):
+        raise ParseError(f"lists and quotes are nested too deeply (the limit is {MAX_NESTING // 2} levels)")
+    tree = SyntaxTreeNode(tokens)
     for node in tree.children:
         _block(node, builder)
     return builder.finish(title=front.title, allow=front.allow, deny=front.deny)
@@ -100,16 +109,31 @@ def _inline(node: SyntaxTreeNode) -> str:
 
 
 def _words(node: SyntaxTreeNode) -> Iterator[str]:
+    hidden, depth = "", 0  # the name of the raw HTML element that hides what follows, and how often it is open
     for child in node.children:
-        if child.type in ("text", "code_inline", "text_special"):
-            yield child.content.replace("\n", " ")
-        elif child.type == "softbreak":
-            yield " "
-        elif child.type == "hardbreak" or (child.type == "html_inline" and BREAK.fullmatch(child.content)):
-            yield "\n"
-        elif child.type == "link":
-            yield link("".join(_words(child)), str(child.attrs.get("href", "")))
-        elif child.type == "image":
-            yield child.content
-        elif child.type != "html_inline":
-            yield from _words(child)
+        if child.type == "html_inline":
+            if tag := TAG.match(child.content):
+                closing, name = tag.group(1), tag.group(2).lower()
+                if not hidden and not closing and hiding_tag(child.content):
+                    hidden, depth = name, 0
+                depth += (-1 if closing else 1) * (name == hidden)
+                hidden = hidden if depth else ""
+            if not hidden and BREAK.fullmatch(child.content):
+                yield "\n"
+        elif not hidden:
+            yield from _word(child)
+
+
+def _word(child: SyntaxTreeNode) -> Iterator[str]:
+    if child.type in ("text", "code_inline", "text_special"):
+        yield child.content.replace("\n", " ")
+    elif child.type == "softbreak":
+        yield " "
+    elif child.type == "hardbreak":
+        yield "\n"
+    elif child.type == "link":
+        yield link("".join(_words(child)), str(child.attrs.get("href", "")))
+    elif child.type == "image":
+        yield child.content
+    else:
+        yield from _words(child)

@@ -208,11 +208,12 @@ def _grid_table(lines: Sequence[str]) -> list[str]:
     return [row([inline(cell) for cell in cells]) for cells in rows]
 
 
-ROLE = re.compile(r":[\w:.+-]+:`([^`]*)`")
-NAMED_LINK = re.compile(r"`([^`<]*?)\s*<([^`>]*)>`_{0,2}")
+# Bounded where nothing else ends a run: from every start to the end of the text is quadratic.
+ROLE = re.compile(r":[\w:.+-]{1,80}:`([^`]*)`")
+NAMED_LINK = re.compile(r"`([^`<]*)<([^`>]*)>`_{0,2}")
 LITERAL = re.compile(r"``(.+?)``")
 PHRASE = re.compile(r"`([^`]+)`_{0,2}")
-STRONG = re.compile(r"\*\*(\S(?:.*?\S)?)\*\*")
+STRONG = re.compile(r"\*\*(\S(?:.{0,500}?\S)?)\*\*")
 EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*]*?\S)?)\*(?![\w*])")
 ROLE_TARGET = re.compile(r"\s*<[^>]*>$")
 
@@ -225,6 +226,6 @@ def inline(text: str) -> str:
     """
     text = ROLE.sub(lambda match: ROLE_TARGET.sub("", match.group(1)).lstrip("~!"), text)
     text = LITERAL.sub(r"\1", text)
-    text = NAMED_LINK.sub(lambda match: link(match.group(1), match.group(2)), text)
+    text = NAMED_LINK.sub(lambda match: link(match.group(1).rstrip(), match.group(2)), text)
     text = PHRASE.sub(r"\1", text)
     return EMPHASIS.sub(r"\1", STRONG.sub(r"\1", text))

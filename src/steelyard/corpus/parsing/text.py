@@ -25,12 +25,15 @@ ACCESS_LINE = re.compile(r"^[ \t]*(allow|deny)[ \t]*:", re.MULTILINE | re.IGNORE
 UNCLOSED_LINES = 30
 """How far an access rule is looked for below a `---` that is never closed."""
 ACCESS_KEYS = ("allow", "deny")
+WIDE_HEAD = 4096
+WIDE_SHARE = 0.9
+"""Zeros on one side in this share of the pairs, and in hardly any on the other; less even is no text that we can be sure of."""
 
 
 def decode(content: bytes, declared: str | None = None) -> str:
     """The characters of a text file: by its byte order mark, the `declared` encoding, UTF-8, else Windows-1252.
 
-    Line ends become line feeds.
+    UTF-16 without a mark is known by zeros in every other byte. Line ends become line feeds.
 
     Raises:
         ParseError: the bytes are not text.
@@ -48,13 +51,24 @@ def _decode(content: bytes, declared: str | None) -> str:
                 return content.decode(encoding)
             except UnicodeDecodeError:
                 raise ParseError(f"the file says it is {encoding.upper()} and is not") from None
-    for candidate in (declared, "utf-8"):
+    for candidate in (_wide(content), declared, "utf-8"):
         try:
             if candidate:
                 return content.decode(candidate)
         except (UnicodeDecodeError, LookupError):
             continue
     return content.decode("cp1252", errors="replace")
+
+
+def _wide(content: bytes) -> str | None:
+    """UTF-16 little or big endian where the beginning shows it: Latin letters and spaces leave every other byte zero."""
+    head = content[:WIDE_HEAD]
+    if len(head) < 4 or b"\0" not in head:
+        return None
+    low, high = head[0::2].count(0) / len(head[0::2]), head[1::2].count(0) / len(head[1::2])
+    if high >= WIDE_SHARE and low <= 1 - WIDE_SHARE:
+        return "utf-16-le"
+    return "utf-16-be" if low >= WIDE_SHARE and high <= 1 - WIDE_SHARE else None
 
 
 @dataclass(frozen=True, kw_only=True)
