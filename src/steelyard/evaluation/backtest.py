@@ -1,0 +1,224 @@
+"""A replay as a verdict: curves, the best choice in hindsight, what the first guess would have cost, and sentences to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from steelyard.evaluation.hindsight import (
+    CADENCES,
+    ERRORS,
+    MONTHS,
+    OPERATION,
+    SETUP,
+    UPDATES,
+    Aged,
+    Judged,
+    best_retraining,
+    following,
+    lines_usd,
+    months_between,
+    on_cadence,
+    paying_moments,
+    retrain_moments,
+    steps_of,
+    total_usd,
+)
+from steelyard.schema.ageing import AgedStep, Backtest, Hindsight, Retraining, UpdateRate
+from steelyard.schema.items import Approach
+
+FIRST_CADENCE = "quarterly"
+"""What a team without a measured update rate would plan for a tuned model."""
+
+DRIVERS = {
+    SETUP: "setting it up",
+    OPERATION: "operating it",
+    UPDATES: "keeping it up to date",
+    ERRORS: "its wrong answers and handoffs",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaying:
+    """What is known about a replay beside its answers."""
+
+    component: str
+    every: str
+    questions_from: str
+    approaches: Mapping[str, Approach]
+    verdict: str
+    rate: UpdateRate
+    events: tuple[tuple[datetime, str], ...] = ()
+
+
+def cadence_name(candidate: str, cadence: str) -> str:
+    """A tuned candidate with its cadence, as it is shown.
+
+    >>> cadence_name("closed-book", "quarterly")
+    'closed-book (quarterly)'
+    """
+    return f"{candidate} ({cadence})"
+
+
+def backtest(judged: Judged, about: Replaying) -> Backtest:
+    """The verdict on a replay; see `Backtest`."""
+    ways = _ways(judged, about)
+    steps = tuple(step for aged in ways for step in steps_of(aged, judged))
+    retraining = tuple(best_retraining(name, judged, about.rate) for name in judged.replayed.trained)
+    hindsight = _hindsight(ways, judged, about)
+    return Backtest(
+        component=about.component,
+        begin=judged.moments[0],
+        end=judged.moments[-1],
+        every=about.every,
+        facts=len(judged.facts),
+        questions_from=about.questions_from,
+        approaches={aged.name: aged.approach for aged in ways},
+        steps=steps,
+        update_rate=about.rate,
+        retraining=retraining,
+        hindsight=hindsight,
+        sentences=tuple(_sentences(ways, steps, about, hindsight, retraining)),
+        events=about.events,
+    )
+
+
+def _ways(judged: Judged, about: Replaying) -> list[Aged]:
+    ways = [following(name, about.approaches[name], judged) for name in judged.replayed.following]
+    for name in judged.replayed.trained:
+        for cadence in CADENCES:
+            due = (
+                paying_moments(judged)
+                if cadence == "when it pays"
+                else retrain_moments(judged.moments, MONTHS[cadence])
+            )
+            ways.append(on_cadence(cadence_name(name, cadence), name, due, judged))
+    return ways
+
+
+def _hindsight(ways: Sequence[Aged], judged: Judged, about: Replaying) -> Hindsight:
+    totals = {aged.name: total_usd(aged, judged) for aged in ways}
+    best = min(ways, key=lambda aged: totals[aged.name])
+    choice = _stood_for(about.verdict, ways, judged)
+    return Hindsight(
+        best=best.name,
+        best_usd=totals[best.name],
+        choice=choice,
+        verdict=about.verdict,
+        regret_usd=totals[choice] - totals[best.name],
+        totals_usd=totals,
+        because=_because(best, ways, totals, judged),
+    )
+
+
+def _stood_for(verdict: str, ways: Sequence[Aged], judged: Judged) -> str:
+    """The candidate that a verdict of the criteria means on the first day.
+
+    A tuned model at the cadence of FIRST_CADENCE; of several candidates of an approach, the one that was right most often at the first
+    step, which a pilot would have shown. A verdict without an approach of its own falls to retrieval, which is undone most cheaply.
+    """
+    approach = verdict if any(aged.approach == verdict for aged in ways) else "rag"
+    named = [aged for aged in ways if aged.approach == approach]
+    planned = [aged for aged in named if aged.name.endswith(f"({FIRST_CADENCE})")] or named or list(ways)
+    first = judged.moments[0]
+
+    def right(aged: Aged) -> int:
+        return sum(one.right for one in judged.verdicts(aged.candidate, aged.made[0], first))
+
+    return max(planned, key=right).name
+
+
+def _because(best: Aged, ways: Sequence[Aged], totals: Mapping[str, float], judged: Judged) -> str:
+    """The line of the bill in which the best choice is furthest ahead of the best of the other approaches."""
+    others = [aged for aged in ways if aged.approach != best.approach]
+    if not others:
+        return "no other approach was replayed"
+    other = min(others, key=lambda aged: totals[aged.name])
+    mine, theirs = _by_line(best, judged), _by_line(other, judged)
+    line = max(DRIVERS, key=lambda name: theirs[name] - mine[name])
+    return f"{DRIVERS[line]} cost {theirs[line] - mine[line]:,.0f} USD less than with {other.name}"
+
+
+def _by_line(aged: Aged, judged: Judged) -> dict[str, float]:
+    rows = lines_usd(aged, judged)
+    return {name: sum(row[name] for row in rows) for name in DRIVERS}
+
+
+# Sentences that a lead can repeat
+
+
+def _sentences(
+    ways: Sequence[Aged],
+    steps: Sequence[AgedStep],
+    about: Replaying,
+    hindsight: Hindsight,
+    retraining: Sequence[Retraining],
+) -> list[str]:
+    rate = about.rate
+    said = [
+        f"Documents changed on {rate.document_days:.0f} days a year; the answer to an asked question on {rate.asked_days:.0f}: "
+        f"{rate.asked_share_per_month:.1%} of the asked facts a month."
+    ]
+    for aged in ways:
+        own = [step for step in steps if step.candidate == aged.name]
+        if aged.approach == "fine_tune" and aged.name.endswith(("(never)", "(quarterly)")):
+            said.append(_staleness(aged, own))
+    follow = [aged.name for aged in ways if aged.approach != "fine_tune"]
+    said += [_steadiness(name, [step for step in steps if step.candidate == name]) for name in follow]
+    said += [_interval(one) for one in retraining]
+    regret = f"{hindsight.regret_usd:,.0f} USD" if hindsight.regret_usd >= 1 else "nothing"
+    said.append(
+        f"In hindsight {hindsight.best} was the best choice, because {hindsight.because}. The criteria alone said "
+        f"{hindsight.verdict.replace('_', ' ')} on the first day ({hindsight.choice}); that would have cost {regret} more."
+    )
+    return said
+
+
+def _staleness(aged: Aged, steps: Sequence[AgedStep]) -> str:
+    """How many answers had gone stale by the third month after the first training, or when it was worst."""
+    how = "Trained once" if aged.name.endswith("(never)") else "Retrained quarterly"
+    third = next((step for step in steps if months_between(steps[0].at, step.at) >= 2.5), steps[-1])
+    worst = max(steps, key=lambda step: step.stale.mean)
+    month = max(1, round(months_between(steps[0].at, third.at)))
+    last = round(months_between(steps[0].at, worst.at))
+    text = f"{how}, {aged.candidate} would have given {one_in(third.stale.mean)} by month {month}"
+    return f"{text}." if worst is third else f"{text}, and {one_in(worst.stale.mean)} at its worst (month {last})."
+
+
+def _steadiness(name: str, steps: Sequence[AgedStep]) -> str:
+    first, last = steps[0].accuracy, steps[-1].accuracy
+    stale = max(step.stale.mean for step in steps)
+    return (
+        f"{name} was right on {first.mean:.0%} of the questions at the first step and on {last.mean:.0%} at the last, with "
+        f"{one_in(stale)} at its worst."
+    )
+
+
+def _interval(one: Retraining) -> str:
+    best = "never to retrain" if one.best_months is None else f"to retrain every {_months(one.best_months)}"
+    rule = (
+        "nothing asked changed, so the square-root rule has no interval"
+        if one.rule_months is None
+        else f"the square-root rule says every {one.rule_months:.1f} months"
+    )
+    return f"For {one.candidate} it would have been cheapest {best}; {rule}."
+
+
+def _months(count: int) -> str:
+    return "month" if count == 1 else f"{count} months"
+
+
+def one_in(share: float) -> str:
+    """A share of stale answers in words.
+
+    >>> one_in(0.2), one_in(0.0), one_in(0.001)
+    ('1 stale answer in 5', 'no stale answer', 'fewer than 1 stale answer in 200')
+    """
+    if share <= 0:
+        return "no stale answer"
+    if share < 1 / 200:
+        return "fewer than 1 stale answer in 200"
+    if share > 2 / 3:
+        return f"{share:.0%} stale answers"
+    return f"1 stale answer in {round(1 / share)}"
