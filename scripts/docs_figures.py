@@ -279,6 +279,7 @@ MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
+    "bench-chunking": bench("chunking"),
     "bench-lexical": bench_lexical,
     "bench-retrieval": bench("retrieval"),
     "bench-router": bench("router"),

@@ -68,6 +68,8 @@ def test_every_method_is_a_row_with_scores_over_all_queries(xquad, tmp_path):
     assert len(fusion["dense_weights"]) == 2
     assert fusion["better_part"] in ("bm25", "dense")
     assert fusion["gain_low"] <= fusion["gain"] <= fusion["gain_high"]
+    assert fusion["held_out"] == methods[-1]["held_out"]
+    assert fusion["held_out_low"] <= fusion["held_out"] <= fusion["held_out_high"]
 
 
 def test_the_halves_are_disjoint_cover_all_and_stay_the_same():

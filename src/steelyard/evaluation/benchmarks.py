@@ -16,6 +16,7 @@ DATA_VARIABLE = "STEELYARD_SHARED"
 BENCHMARKS: Mapping[str, str] = {
     "router": "steelyard.evaluation.bench_router:bench_router",
     "retrieval": "steelyard.evaluation.bench_retrieval:bench_retrieval",
+    "chunking": "steelyard.evaluation.bench_chunking:bench_chunking",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "labels": "steelyard.evaluation.bench_labels:bench_labels",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",

@@ -7,7 +7,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,16 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalSet:
-    """Documents, queries by id, and for each query the grade of each judged document (0: not relevant)."""
+    """Documents, queries by id, and for each query the grade of each judged document (0: not relevant).
+
+    `answers` has, for the queries of sets with short answers, the strings that answer them.
+    """
 
     name: str
     versions: list[DocumentVersion]
     queries: Mapping[str, str]
     qrels: Qrels
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_retrieval_set(folder: Path) -> RetrievalSet:
@@ -50,6 +54,8 @@ def _questions(folder: Path) -> RetrievalSet:
         versions=[_version(row["id"], row["title"], row["text"]) for row in _rows(folder / "docs.jsonl.gz")],
         queries={row["id"]: row["question"] for row in questions},
         qrels={row["id"]: dict.fromkeys(row.get("doc_ids") or [row["doc_id"]], 1) for row in questions},
+        # CLAPnq's answers are sentences written by people: no passage need contain one.
+        answers={row["id"]: tuple(row["answers"]) for row in questions if "supporting_sentences" not in row},
     )
 
 
