@@ -81,7 +81,8 @@ def test_ask_prints_the_keys_of_the_contract_and_its_citations_can_be_checked(re
     assert wanted <= set(found)
     assert "7 days" in found["answer"]
     for citation in found["citations"]:
-        assert set(citation) == {"document", "version", "start", "end", "quote", "heading", "page"}
+        assert {"document", "version", "start", "end", "quote", "heading", "page", "copies"} <= set(citation)
+        assert found["answer"][slice(*citation["supports"])] == citation["quote"]
 
 
 def test_ask_shows_a_group_its_documents_and_nobody_else(ready: Path) -> None:

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from steelyard.components.retriever import Retriever, distinct
+from steelyard.components.copies import distinct
+from steelyard.components.retriever import Retriever
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.metering import metered
 from steelyard.schema.corpus import Hit

@@ -9,19 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from steelyard.cli import (
-    asking,
-    data,
-    decide,
-    inspecting,
-    measuring,
-    prices,
-    releasing,
-    starting,
-    tco,
-    versions,
-    weighing,
-)
+from steelyard.cli import asking, data, decide, inspecting, measuring, prices, starting, tco, weighing
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
 
@@ -69,7 +57,7 @@ def _workspace(
     context.obj = workspace
 
 
-for room in (starting, decide, tco, prices, data, asking, weighing, releasing, versions, inspecting, measuring):
+for room in (starting, decide, tco, prices, data, asking, weighing, inspecting, measuring):
     room.register(app)
 
 

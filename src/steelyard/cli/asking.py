@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
+from steelyard.schema.corpus import Citation
 
 
 def register(app: typer.Typer) -> None:
@@ -54,15 +55,20 @@ def ask(
     else:
         out.print(asked.answer, markup=False)
     for citation in asked.citations:
-        place = f": {' > '.join(citation.heading)}" if citation.heading else ""
-        page = f", page {citation.page}" if citation.page else ""
-        span = f"characters {citation.start} to {citation.end}"
-        out.print(f"  from {citation.document}{page}{place} ({span})", style="dim", markup=False)
+        out.print(f"  from {_place(citation)}", style="dim", markup=False)
+        for copy in citation.copies:
+            out.print(f"  also in {_place(copy)}", style="dim", markup=False)
     out.print(
         f"{asked.latency_ms:.0f} ms, {asked.candidate} v{asked.version}, generation {asked.generation}",
         style="dim",
         markup=False,
     )
+
+
+def _place(citation: Citation) -> str:
+    page = f", page {citation.page}" if citation.page else ""
+    under = f": {' > '.join(citation.heading)}" if citation.heading else ""
+    return f"{citation.document}{page}{under} (characters {citation.start} to {citation.end})"
 
 
 def route(

@@ -1,4 +1,4 @@
-"""`status` and `config`: what is there and how it is doing."""
+"""`versions`, `status` and `config`: what is there and how it is doing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("versions")(versions)
     app.command("status")(status)
     app.command("config")(config)
+
+
+def versions(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List every registered candidate version with its data, seconds and validation metrics."""
+    found = open_workspace(context).versions()
+    if as_json:
+        write_json({"versions": [one.to_json() for one in found]})
+        return
+    from steelyard.cli.tables import show_versions
+
+    show_versions(console(), found)
 
 
 def status(context: typer.Context, as_json: JsonFlag = False) -> None:

@@ -60,18 +60,30 @@ class Quote:
         """The quoted characters."""
         return self.hit.passage.text[self.span.start : self.span.end]
 
-    def citation(self) -> Citation:
-        """The quote as a span of its stored document version."""
-        passage = self.hit.passage
-        return Citation(
-            document=passage.document,
-            version=passage.version,
-            start=passage.start + self.span.start,
-            end=passage.start + self.span.end,
-            quote=self.text,
-            heading=passage.heading,
-            page=passage.page,
-        )
+    def citation(self, at: int = 0) -> Citation:
+        """The quote as a span of its stored document version; `at` is where it begins in the answer's text."""
+        supports = (at, at + len(self.text))
+        copies = [
+            _cited(passage, place, self.text, supports)
+            for passage in self.hit.copies
+            # A copy may differ in case or marks: it is cited where it has the very words.
+            if (place := passage.text.find(self.text)) >= 0
+        ]
+        own = _cited(self.hit.passage, self.span.start, self.text, supports)
+        return replace(own, copies=tuple(copies))
+
+
+def _cited(passage: Passage, start: int, quote: str, supports: tuple[int, int]) -> Citation:
+    return Citation(
+        document=passage.document,
+        version=passage.version,
+        start=passage.start + start,
+        end=passage.start + start + len(quote),
+        quote=quote,
+        heading=passage.heading,
+        page=passage.page,
+        supports=supports,
+    )
 
 
 def in_words(text: str, span: Span) -> str:

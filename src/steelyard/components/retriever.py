@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from steelyard.components.copies import distinct, newer_first
 from steelyard.components.fusion import DENSE, LEXICAL, convex
 from steelyard.models.interface import Encoder, Vectors
 from steelyard.schema.corpus import Hit
@@ -18,16 +19,20 @@ POOL = 200
 class Retriever:
     """The `Search` of a workspace: one store, one generation, one encoder.
 
-    Copies are returned once: of passages with the same title, headings and text (but for case and white space) only
-    the first in order stays, and the next best fills the place. Nothing looser counts as a copy: two pages that differ
-    in one number differ in the fact somebody asks for. `collapse=False` returns every copy.
+    Copies are returned once (see `copies.distinct`): the best-ranked one stays and names the others, and the next best fills
+    the place. Only passages that the asker may see are looked at, so a copy that is hidden never hides one that is not.
+    `collapse=False` returns every copy. With `prefer_newer` the newer of two pages that say nearly the same comes first (see
+    `copies.newer_first`).
     """
 
-    def __init__(self, store: Store, encoder: Encoder, generation: int, *, collapse: bool = True) -> None:
+    def __init__(
+        self, store: Store, encoder: Encoder, generation: int, *, collapse: bool = True, prefer_newer: bool = False
+    ) -> None:
         self.store = store
         self.encoder = encoder
         self.generation = generation
         self.collapse = collapse
+        self.prefer_newer = prefer_newer
 
     def lexical(self, text: str, scope: Scope, k: int) -> list[Hit]:
         """Best distinct passages by BM25; otherwise see `Store.lexical`."""
@@ -86,17 +91,5 @@ class Retriever:
             hits = search(depth)
             kept = distinct(hits)
             if len(kept) >= k or len(hits) < depth:
-                return kept[:k]
+                return newer_first(kept[:k]) if self.prefer_newer else kept[:k]
             depth *= 2
-
-
-def distinct(hits: Sequence[Hit]) -> list[Hit]:
-    """The hits without copies: the first of each title, heading path and text, compared without case and white space."""
-    seen: set[str] = set()
-    kept = []
-    for hit in hits:
-        content = " ".join(hit.passage.search_text.casefold().split())
-        if content not in seen:
-            seen.add(content)
-            kept.append(hit)
-    return kept

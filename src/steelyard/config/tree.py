@@ -164,6 +164,8 @@ class CorpusSettings:
     """Longest passage; tables, lists and code stay whole where they fit."""
     overlap_chars: int = 0
     """Characters that a passage shares with the one before."""
+    prefer_newer: bool = False
+    """Whether of two passages that say nearly the same the newer comes first."""
     max_file_mb: float = 50.0
     """A larger file is left out and listed, in MiB."""
     parse_seconds: float = 30.0

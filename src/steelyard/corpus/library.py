@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from steelyard.corpus import layout
 from steelyard.corpus.database import Database
-from steelyard.corpus.passages import passage
+from steelyard.corpus.passages import heading_path, page_of, passage
 from steelyard.schema.corpus import Citation, DocumentVersion, Generation, Passage
-from steelyard.schema.errors import NotFoundError
+from steelyard.schema.errors import NotFoundError, StoreError
 from steelyard.schema.scope import Access
 
 _SELECT = f"SELECT {layout.VERSION_COLUMNS} FROM {layout.VERSION_TABLES}"
@@ -185,6 +186,29 @@ class Library:
             return None
         inside = 0 <= citation.start < citation.end <= len(version.text)
         return version if inside and version.text[citation.start : citation.end] == citation.quote else None
+
+    def placed(self, citation: Citation) -> Citation:
+        """A citation, and its copies, with the page and heading path of the quote's own characters.
+
+        A passage may hold several small sections or run over a page break; a reader is sent to the page where the quote begins.
+
+        Raises:
+            StoreError: a quote is not in the version it names, so the index does not show what the library holds.
+        """
+        version = self.resolve(citation)
+        if version is None:
+            raise StoreError(
+                f"the passage found is not in the stored version of '{citation.document}'.",
+                where=f"characters {citation.start} to {citation.end}",
+                remedy="Delete the index folder in .steelyard; the next command makes it again from the library.",
+                code="corpus.citation_broken",
+            )
+        return replace(
+            citation,
+            heading=heading_path(version.headings, citation.start, citation.end),
+            page=page_of(version, citation.start),
+            copies=tuple(map(self.placed, citation.copies)),
+        )
 
     def failing(self) -> tuple[tuple[str, str], ...]:
         """(path, reason) of the files that the last ingest could not read."""

@@ -86,7 +86,6 @@ def split(version: DocumentVersion, settings: SplitSettings | None = None) -> li
 def passage(version: DocumentVersion, span: Span) -> Passage:
     """The passage of a span: its id, heading path and page follow from the version."""
     start, end = span
-    page = bisect_right(version.page_starts, start) if version.page_starts else None
     return Passage(
         id=passage_id(version.document, version.version, span),
         document=version.document,
@@ -96,10 +95,15 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
         end=end,
         text=version.text[start:end],
         heading=heading_path(version.headings, start, end),
-        page=max(1, page) if page is not None else None,
+        page=page_of(version, start),
         access=version.access,
         valid_from=version.valid_from,
     )
+
+
+def page_of(version: DocumentVersion, place: int) -> int | None:
+    """The page, from 1, that the character at `place` stands on; None where the format has no pages."""
+    return max(1, bisect_right(version.page_starts, place)) if version.page_starts else None
 
 
 def passage_id(document: str, version: str, span: Span) -> str:

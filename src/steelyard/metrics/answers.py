@@ -107,7 +107,7 @@ def leaks(
     version) forbids it, and, given `item`, one for an answer that tells what this asker has no right to: the item is
     unanswerable for the asker, and lists the hidden answer.
     """
-    count = sum(not hit.passage.access.permits(scope) for hit in output.hits)
+    count = sum(not used.access.permits(scope) for hit in output.hits for used in (hit.passage, *hit.copies))
     if access_of is not None:
         rules = [access_of(citation.document, citation.version) for citation in output.citations]
         count += sum(rule is None or not rule.permits(scope) for rule in rules)

@@ -90,16 +90,24 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A passage found for a query, with its score and the parts of that score by name (`bm25`, `dense`, ...)."""
+    """A passage found for a query, with its score and the parts of that score by name (`bm25`, `dense`, ...).
+
+    `copies` are passages that say the same and are not shown themselves, best first; all visible to the asker.
+    """
 
     passage: Passage
     score: float
     parts: tuple[tuple[str, float], ...] = ()
+    copies: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Citation:
-    """Where a quoted answer stands: `quote` is exactly the characters [start:end) of the stored version's text."""
+    """Where a quoted answer stands: `quote` is exactly the characters [start:end) of the stored version's text.
+
+    `supports` is the part [start, end) of the answer's text that the quote supports; None where no answer was given. `copies` cite
+    the same words in other places that the asker may see.
+    """
 
     document: str
     version: str
@@ -108,9 +116,11 @@ class Citation:
     quote: str
     heading: tuple[str, ...]
     page: int | None
+    supports: tuple[int, int] | None = None
+    copies: tuple[Citation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The citation as JSON: document, version, start, end, quote, heading, page."""
+        """The citation as JSON: document, version, start, end, quote, heading, page, supports, copies."""
         return {
             "document": self.document,
             "version": self.version,
@@ -119,6 +129,8 @@ class Citation:
             "quote": self.quote,
             "heading": list(self.heading),
             "page": self.page,
+            "supports": list(self.supports) if self.supports else None,
+            "copies": [copy.to_json() for copy in self.copies],
         }
 
 

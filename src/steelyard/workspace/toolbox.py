@@ -54,14 +54,6 @@ class Toolbox:
         return load_encoder(models.encoder, precision=models.precision, threads=models.threads or None)
 
     @cached_property
-    def exact_encoder(self) -> Encoder | None:
-        """The encoder that serves, in fp32; None when that is what serves."""
-        if getattr(self.encoder, "precision", "fp32") == "fp32":
-            return None
-        models = self.settings.models
-        return load_encoder(models.encoder, precision="fp32", threads=models.threads or None)
-
-    @cached_property
     def cached_encoder(self) -> CachedEncoder:
         """The encoder behind a cache of vectors by content: for labelled rows and passages, not for strangers' questions."""
         self.state.root.mkdir(parents=True, exist_ok=True)
@@ -114,7 +106,7 @@ class Toolbox:
                 code="workspace.encoder_changed",
             )
         store = self.store if number == self.generation else self._past(number)
-        return Retriever(store, encoder, number)
+        return Retriever(store, encoder, number, prefer_newer=self.settings.corpus.prefer_newer)
 
     def _past(self, number: int) -> Store:
         """An earlier generation with the rules of now: an index keeps the rules of its day, and a grant may be revoked since.
