@@ -64,13 +64,13 @@ class FileIndex:
         self._connection.execute("UPDATE row SET retired = NULL WHERE retired >= ?", (generation,))
 
     def purge(self, keep: Sequence[int], erased: Sequence[tuple[str, str]] = ()) -> int:
-        rows = self._connection.execute("SELECT rowid, id, added, retired FROM row").fetchall()
-        gone = [
-            (row,)
-            for row, name, added, retired in rows
-            if not any(added <= number < (retired or 10**9) for number in keep)
-            or any((name.split("@")[0], version) in erased for version in ("", name.split("@")[1].split(":")[0]))
-        ]
+        named = {(document, version[:12]) for document, version in erased}
+        gone = []
+        for row, name, added, retired in self._connection.execute("SELECT rowid, id, added, retired FROM row"):
+            document, version = name.split("@")[0], name.split("@")[1].split(":")[0]
+            needed = any(added <= number < (retired or 10**9) for number in keep)
+            if not needed or named & {(document, ""), ("", version), (document, version)}:
+                gone.append((row,))
         self._connection.executemany("DELETE FROM row WHERE rowid = ?", gone)
         return len(gone)
 

@@ -219,6 +219,13 @@ class Control:
                 step.connection.execute(_PUT_EFFECTIVE, values)
             return step.epoch
 
+    def lift(self, pairs: Iterable[tuple[str, str]], *, by: str, why: str = "") -> None:
+        """Let these (document, version) pairs, as `erasures` names them, be taken in again; their documents get their rules back."""
+        named = list(pairs)
+        with self._change("lift", "", by, why, {"versions": named}) as step:
+            step.connection.executemany("DELETE FROM erasure WHERE document = ? AND version = ?", named)
+            self._refresh(step, {document for document, _ in named}.__contains__)
+
     def erasures(self) -> list[Erasure]:
         """What must not come back, oldest first."""
         query = "SELECT document, version, at, by, why FROM erasure ORDER BY at, document, version"
