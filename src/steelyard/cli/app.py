@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from steelyard.cli import asking, data, decide, inspecting, measuring, prices, starting, tco, weighing
+from steelyard.cli import asking, corpus, data, decide, inspecting, measuring, prices, starting, tco, weighing
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
 
@@ -57,7 +57,7 @@ def _workspace(
     context.obj = workspace
 
 
-for room in (starting, decide, tco, prices, data, asking, weighing, inspecting, measuring):
+for room in (starting, decide, tco, prices, data, corpus, asking, weighing, inspecting, measuring):
     room.register(app)
 
 

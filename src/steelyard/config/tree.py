@@ -170,6 +170,10 @@ class CorpusSettings:
     """A larger file is left out and listed, in MiB."""
     parse_seconds: float = 30.0
     """A file that takes longer to read is left out and listed."""
+    keep_generations: int = 20
+    """Newest generations that `steelyard compact` keeps, besides the one in force and those that a release pins."""
+    keep_days: float = 90.0
+    """Generations that answered within so many days are kept too; earlier dates cannot be asked after a compaction."""
 
 
 @dataclass(frozen=True, kw_only=True)

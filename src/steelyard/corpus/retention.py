@@ -12,7 +12,8 @@ from steelyard.corpus.interface import Index
 from steelyard.corpus.library import Library
 from steelyard.corpus.removal import Doomed, carry_out
 from steelyard.corpus.staging import Staging
-from steelyard.schema.corpus import CompactReport, Generation
+from steelyard.schema.corpus import Generation
+from steelyard.schema.upkeep import CompactReport
 
 READERS_GRACE = timedelta(minutes=10)
 """A generation that answered this short a time ago stays, whatever the policy: a search that took its number may still be running."""

@@ -152,34 +152,6 @@ class Generation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompactReport:
-    """What one compaction did, or would do. `versions` are document states and `passages` index rows that were removed.
-
-    `first_kept` is the date of the oldest generation that stays: earlier ones cannot be asked any more. The sizes are those of the
-    whole state folder, 0 in a dry run.
-    """
-
-    kept: tuple[int, ...]
-    dropped: tuple[int, ...]
-    first_kept: datetime | None
-    versions: int
-    passages: int
-    bytes_before: int
-    bytes_after: int
-    seconds: float
-    dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The report with the keys of `steelyard compact --json`."""
-        return {
-            **self.__dict__,
-            "kept": list(self.kept),
-            "dropped": list(self.dropped),
-            "first_kept": None if self.first_kept is None else self.first_kept.isoformat(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
 class IngestReport:
     """What one ingest did. `failed` holds (path, reason); those documents keep their last good version.
 

@@ -23,6 +23,11 @@ class State:
         return self.root / "corpus.sqlite"
 
     @property
+    def control(self) -> Path:
+        """Who may see what, and what was erased (SQLite); beside the library."""
+        return self.root / "control.sqlite"
+
+    @property
     def vectors(self) -> Path:
         """Vectors of labelled rows by content hash (SQLite); passages have their own beside the library."""
         return self.root / "row-vectors.sqlite"

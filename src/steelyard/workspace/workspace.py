@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
     from steelyard.schema.runs import VersionRecord
+    from steelyard.schema.upkeep import CompactReport, EraseReport, GenerationState
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.following import Followed
@@ -176,6 +177,57 @@ class Workspace:
         from steelyard.workspace.answering import route
 
         return route(self._parts(), text, candidate=candidate, component=component)
+
+    def generations(self) -> list[GenerationState]:
+        """The kept generations of the corpus, oldest first."""
+        from steelyard.workspace.upkeep import generations
+
+        return generations(self._parts())
+
+    def use_generation(self, number: int) -> GenerationState:
+        """Let a kept generation of the corpus answer from now on, under the access rules of now.
+
+        Raises:
+            NotFoundError: there is no such generation, or it is no longer kept.
+            UserError: it was embedded with another encoder.
+        """
+        from steelyard.workspace.upkeep import use_generation
+
+        return use_generation(self._parts(), number)
+
+    def compact(self, report: Report = silent, *, dry_run: bool = False) -> CompactReport:
+        """Give up the generations that the settings do not keep, and remove what only they held.
+
+        Raises:
+            NotFoundError: nothing is ingested yet.
+            UserError: an ingest is running.
+        """
+        from steelyard.workspace.upkeep import compact_corpus
+
+        return compact_corpus(self._parts(), report, dry_run=dry_run)
+
+    def erase(
+        self, names: Sequence[str], *, why: str = "", dry_run: bool = False, report: Report = silent
+    ) -> EraseReport:
+        """Erase documents (by name, pattern or content hash) from everything below the state folder; they do not come back.
+
+        Raises:
+            NotFoundError: a name fits no document.
+            UserError: an ingest is running.
+        """
+        from steelyard.workspace.erasing import erase
+
+        return erase(self._parts(), names, why, report, dry_run=dry_run)
+
+    def lift_erasure(self, names: Sequence[str], *, why: str = "") -> list[str]:
+        """Let erased documents be taken in again by the next ingest; what was lifted.
+
+        Raises:
+            NotFoundError: nothing of such a name was erased.
+        """
+        from steelyard.workspace.erasing import lift_erasure
+
+        return lift_erasure(self._parts(), names, why)
 
     def versions(self) -> list[VersionRecord]:
         """Every registered candidate version, oldest first."""
