@@ -58,7 +58,13 @@ class Places:
         return tuple(row for row in rows if row < len(ids) and ids[row] == name)
 
     def _take(self, ids: tuple[str, ...]) -> None:
-        for row in range(min(len(self._ids), len(ids)), len(ids)):
+        known = min(len(self._ids), len(ids))
+        if not known:
+            self._rows = dict(zip(ids, range(len(ids)), strict=True))
+            if len(self._rows) == len(ids):
+                self._ids = ids
+                return
+        for row in range(known, len(ids)):
             before = self._rows.setdefault(ids[row], row)
             if before != row and not (isinstance(before, tuple) and row in before):
                 self._rows[ids[row]] = (*((before,) if isinstance(before, int) else before), row)

@@ -22,9 +22,10 @@ GATHERED = 4096  # rows copied and multiplied at a time: 6 MB of 384 numbers, wh
 EXACT_VISIBLE = 20_000
 """Visible rows of a clustered segment up to which all of them are compared with the query: full recall."""
 
-PROBED = 16_000
+PROBED = 32_000
 """Visible rows compared at least where a segment is searched by its clusters, the nearest clusters first."""
-PROBED_FOR_A_HIT = 100  # and at least so many for each hit wanted
+PROBED_SHARE = 0.08  # and at least this share of the visible rows
+PROBED_FOR_A_HIT = 160  # and at least so many for each hit wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +202,8 @@ def _compared(segment: Segment, first: int, vector: Vectors, view: View, k: int)
         return positions, _products(segment.vectors, positions, vector)
     positions, bounds = view.memo[key] = segment.clusters.visible(mask) if known is None else known
     if len(positions) > EXACT_VISIBLE:
-        near = segment.clusters.near(vector, bounds, max(PROBED, k * PROBED_FOR_A_HIT))
+        wanted = max(PROBED, k * PROBED_FOR_A_HIT, int(PROBED_SHARE * len(positions)))
+        near = segment.clusters.near(vector, bounds, wanted)
         parts = [positions[bounds[cluster] : bounds[cluster + 1]] for cluster in np.sort(near).tolist()]
         positions = np.concatenate(parts)
     return segment.clusters.order[positions].astype(np.int64), _products(segment.vectors, positions, vector)
