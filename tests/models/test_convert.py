@@ -76,7 +76,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def encoder(source, cache):
-    return load_encoder(str(source), cache, threads=1)
+    return load_encoder(str(source), cache, "fp32", threads=1)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +110,29 @@ def test_vectors_are_those_of_torch(source, encoder):
         np.testing.assert_allclose(vector, hidden / hidden.norm(), atol=2e-6)
 
 
+def test_a_bert_is_written_with_fused_operators_and_another_model_is_exported(source, tmp_path, converted):
+    import onnx
+    import transformers
+
+    def operators(folder):
+        return {node.op_type for node in onnx.load(folder / "model.fp32.onnx").graph.node}
+
+    assert {"Attention", "BiasGelu", "SkipLayerNormalization"} <= operators(converted)
+    other = tmp_path / "other"
+    shutil.copytree(source, other)
+    config = transformers.BertConfig.from_pretrained(source, hidden_act="relu")
+    transformers.BertModel(config).save_pretrained(other)
+    made = conversion.convert(other, tmp_path / "made", "other")
+    assert "Attention" not in operators(made)
+    assert read_manifest(made)["parity"]["fp32"]["min_cosine"] > conversion.FP32_COSINE
+
+
+def test_many_texts_give_the_vectors_of_one_thread_in_their_order(converted):
+    texts = [" ".join(WORDS[(start + step) % len(WORDS)] for step in range(1 + start % 20)) for start in range(90)]
+    alone, shared = (OnnxEncoder(converted, "fp32", threads=threads).encode(texts) for threads in (1, 4))
+    np.testing.assert_allclose(shared, alone, atol=1e-6)
+
+
 def test_the_tokenizer_files_padding_and_cut_are_overridden(encoder):
     # Named trap: the published tokenizer.json pads to 128 and cuts at 128, the model reads 256.
     at_12, at_20 = encoder.encode(["refund " * 12, "refund " * 12 + "address " * 8])
@@ -141,7 +164,7 @@ def test_a_converted_folder_loads_by_path_and_without_torch(converted, encoder):
     script = f"""
 import sys
 from steelyard.models.loading import load_encoder
-encoder = load_encoder({str(converted)!r}, threads=1)
+encoder = load_encoder({str(converted)!r}, precision="fp32", threads=1)
 print(encoder.name, encoder.encode(["refund"])[0, 0])
 assert not {{"torch", "transformers", "onnx", "sklearn"}} & set(sys.modules)
 """

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from steelyard.models.artefact import file_sha256, replace_file
+from steelyard.models.bert_graph import is_bert, write_bert
 from steelyard.models.encoder import FORMAT, MANIFEST, OnnxEncoder, mean_pool
 from steelyard.models.interface import Vectors
 from steelyard.models.probe import PROBE_TEXTS
 from steelyard.schema.errors import MissingExtraError, ModelError
 
-CONVERTER = 1  # part of the cache key: raise it when the conversion changes what comes out
+CONVERTER = 1  # part of the vectors' name: raise it when the conversion changes what comes out
+LAYOUT = 2  # part of the cache folder's name: raise it when the files change, but not the vectors
 DEFAULT_MAX_TOKENS = 256
 ONNX_OPSET = 18
 LOCK_TIMEOUT_S = 600.0
@@ -93,7 +95,10 @@ def _build(source: Path, folder: Path, name: str, key: str) -> None:
     with _quiet():
         model = _torch_model(source)
         shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-        _export(model, folder / "model.fp32.onnx")
+        if is_bert(source):
+            write_bert(source, folder / "model.fp32.onnx")
+        else:
+            _export(model, folder / "model.fp32.onnx")
         _quantise(folder / "model.fp32.onnx", folder / "model.int8.onnx")
     config = json.loads((source / "config.json").read_bytes())
     int8_hash = file_sha256(folder / "model.int8.onnx")
@@ -236,9 +241,20 @@ def _export(model: Any, path: Path) -> None:
 
 
 def _quantise(source: Path, target: Path) -> None:
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True)
+    # Seven bits a weight: with eight, products overflow on processors without VNNI, and vectors would depend on the machine.
+    # The type is that of what fused operators give, which the shape inference of ONNX does not know.
+    options = {"DefaultTensorType": TensorProto.FLOAT}
+    quantize_dynamic(
+        str(source),
+        str(target),
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+        extra_options=options,
+    )
 
 
 def _torch_vectors(model: Any, folder: Path, max_tokens: int, texts: Sequence[str]) -> Vectors:

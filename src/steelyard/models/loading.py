@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from steelyard.models.convert import CONVERTER, convert, source_key
+from steelyard.models.convert import CONVERTER, LAYOUT, convert, source_key
 from steelyard.models.encoder import MANIFEST, OnnxEncoder, Precision
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.interface import Encoder
@@ -57,7 +57,7 @@ def load_encoder(
     if (folder / MANIFEST).is_file():
         return OnnxEncoder(folder, precision, threads)
     name = folder.resolve().name
-    target = cache_folder(cache) / "encoders" / f"{name}-{source_key(folder)}"
+    target = cache_folder(cache) / "encoders" / f"{name}-{source_key(folder)}-{LAYOUT}"
     if not (target / MANIFEST).is_file():
         convert(folder, target, name)
     return OnnxEncoder(target, precision, threads)
@@ -71,7 +71,7 @@ def load_minilm(cache: Path | None = None, precision: Precision = "auto", thread
         ModelError: the converted files are damaged.
     """
     # Keyed by the converter alone, so that a machine with only the cache finds it without the package.
-    target = cache_folder(cache) / "encoders" / f"{MINILM}-v{CONVERTER}"
+    target = cache_folder(cache) / "encoders" / f"{MINILM}-v{CONVERTER}.{LAYOUT}"
     if not (target / MANIFEST).is_file():
         convert(_minilm_source(), target, MINILM)
     return OnnxEncoder(target, precision, threads)
