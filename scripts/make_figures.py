@@ -98,6 +98,7 @@ def results(folder: Path, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]
     yield "weigh", report
     yield "versions", steelyard(*at, "versions")
     yield "status", steelyard(*at, "status")
+    yield "quality", steelyard(*at, "quality")
     yield "bench", {"name": "", "rows": []}
     yield "prices list", steelyard("prices", "list")
 

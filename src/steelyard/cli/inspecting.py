@@ -1,16 +1,19 @@
-"""`versions`, `status` and `config`: what is there and how it is doing."""
+"""`versions`, `status`, `quality` and `config`: what is there and how it is doing."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
+from steelyard.cli.output import JsonFlag, console, open_workspace, progress, write_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("versions")(versions)
     app.command("status")(status)
+    app.command("quality")(quality)
     app.command("config")(config)
 
 
@@ -34,6 +37,26 @@ def status(context: typer.Context, as_json: JsonFlag = False) -> None:
     from steelyard.cli.tables import show_status
 
     show_status(console(), found)
+
+
+def quality(
+    context: typer.Context,
+    last: Annotated[int, typer.Option(help="Generations to show, newest first to measure.", min=1)] = 12,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show how well each generation finds the documents that the gold questions name, as a trend.
+
+    Generations not measured yet are measured and kept: recall@5 and nDCG@10 by document, with the access rules of now.
+    """
+    workspace = open_workspace(context)
+    with progress() as report:
+        found = workspace.quality(last=last, report=report)
+    if as_json:
+        write_json({"quality": [one.to_json() for one in found]})
+        return
+    from steelyard.cli.trend import show_quality
+
+    show_quality(console(), found)
 
 
 def config(context: typer.Context, as_json: JsonFlag = False) -> None:

@@ -152,6 +152,12 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
             one["data"],
         )
     out.print(table)
+    for one in {one["component"]: one for one in status["quality"]}.values():
+        out.print(
+            f"retrieval for {one['component']}: nDCG@10 {one['ndcg_at_10']:.3f}, recall@5 {one['recall_at_5']:.3f} on "
+            f"{one['questions']} questions, generation {one['generation']} (`steelyard quality` shows the trend)",
+            markup=False,
+        )
     out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)

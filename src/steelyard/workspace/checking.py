@@ -14,6 +14,7 @@ from steelyard.schema.progress import Report
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
+from steelyard.workspace.quality import kept_quality
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -88,6 +89,7 @@ def workspace_status(parts: Parts, last: dict[str, Any] | None) -> dict[str, Any
         "workspace": parts.settings.workspace.name,
         "corpus": corpus,
         "components": components,
+        "quality": [one.to_json() for one in kept_quality(parts.state.quality)],
         "last_decision": None if last is None else last["created"],
         "next": _next(parts, corpus, components, last),
     }

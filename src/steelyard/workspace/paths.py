@@ -43,6 +43,11 @@ class State:
         return self.root / "runs"
 
     @property
+    def quality(self) -> Path:
+        """Retrieval quality by generation (JSON)."""
+        return self.root / "quality.json"
+
+    @property
     def checks(self) -> Path:
         """What `check` found last, by component."""
         return self.root / "checks"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
+    from steelyard.schema.quality import GenerationQuality
     from steelyard.schema.runs import VersionRecord
     from steelyard.schema.upkeep import CompactReport, EraseReport, GenerationState
     from steelyard.schema.weighing import WeighReport
@@ -92,11 +93,19 @@ class Workspace:
     def ingest(self, report: Report = silent, *, engine: str = "local") -> IngestReport:
         """Read the sources into the next generation; only what changed is parsed and embedded.
 
+        Once it answers, its retrieval quality on the gold questions is measured and kept.
+
         Raises:
             UserError: no sources are configured, or one does not exist.
         """
         del engine  # one engine so far; the command accepts the name so that scripts need no change later
-        return self._parts().toolbox.ingest(report)
+        parts = self._parts()
+        done = parts.toolbox.ingest(report)
+        if done.added or done.updated or done.deleted:
+            from steelyard.workspace.quality import keep_quality
+
+            keep_quality(parts, report)
+        return done
 
     def watch(
         self, tell: Callable[[Followed], None], stop: Event, report: Report = silent, *, poll_s: float | None = None
@@ -228,6 +237,17 @@ class Workspace:
         from steelyard.workspace.erasing import lift_erasure
 
         return lift_erasure(self._parts(), names, why)
+
+    def quality(self, *, last: int = 12, report: Report = silent) -> list[GenerationQuality]:
+        """Retrieval quality of the last generations on the gold questions, measured where it was not yet, and kept.
+
+        Raises:
+            UserError: nothing is ingested, or no answer component has questions.
+            DataError: a file of questions has errors.
+        """
+        from steelyard.workspace.quality import measure_quality
+
+        return measure_quality(self._parts(), last, report)
 
     def versions(self) -> list[VersionRecord]:
         """Every registered candidate version, oldest first."""
