@@ -37,8 +37,9 @@ class FileIndex:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS row (id TEXT, vector BLOB, access TEXT, added INT, retired INT)"
+            "CREATE TABLE IF NOT EXISTS row (id TEXT, document TEXT, vector BLOB, access TEXT, added INT, retired INT)"
         )
+        self._connection.execute("CREATE TABLE IF NOT EXISTS epoch (number INT)")
         self._connection.execute("CREATE INDEX IF NOT EXISTS row_id ON row (id)")
         self.staged: list[tuple[int, int, int]] = []
 
@@ -55,8 +56,22 @@ class FileIndex:
         for passage, vector in zip(add.passages, add.vectors, strict=True):
             access = json.dumps([passage.access.allow, passage.access.deny])
             self._connection.execute(
-                "INSERT INTO row VALUES (?, ?, ?, ?, NULL)", (passage.id, vector.tobytes(), access, generation)
+                "INSERT INTO row VALUES (?, ?, ?, ?, ?, NULL)",
+                (passage.id, passage.document, vector.tobytes(), access, generation),
             )
+        self._connection.execute("COMMIT")
+
+    @property
+    def epoch(self) -> int:
+        return self._connection.execute("SELECT max(number) FROM epoch").fetchone()[0] or 0
+
+    def restrict(self, access: object, epoch: int, withheld: object = ()) -> None:
+        self._connection.execute("BEGIN")
+        for document, rule in access.items():
+            self._connection.execute(
+                "UPDATE row SET access = ? WHERE document = ?", (json.dumps([rule.allow, rule.deny]), document)
+            )
+        self._connection.execute("INSERT INTO epoch VALUES (?)", (epoch,))
         self._connection.execute("COMMIT")
 
     def discard(self, generation: int) -> None:
@@ -106,7 +121,7 @@ class Bench:
         return ingest(self.rules, self.library, self.index, self.encoder, **options)
 
     def check(self) -> None:
-        """The index holds exactly the passages of every generation, with the access that was in force."""
+        """The index holds exactly the passages of every generation, with the access of now."""
         for generation in self.library.generations():
             expected = sorted(
                 (p.id, json.dumps([p.access.allow, p.access.deny])) for p in self.library.passages(generation.number)

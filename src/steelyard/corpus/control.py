@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
@@ -96,6 +97,11 @@ class Control:
                 pairs = connection.execute('SELECT "group", member FROM membership').fetchall()
                 closures = self._closures = Closures(read, pairs)
         return closures.resolve(scope)
+
+    def digest(self) -> str:
+        """The hash of who may see what now, groups included: equal when nothing of that differs, whatever the way to it."""
+        said = [(document, access.allow, access.deny) for document, access in self.all_access().items()]
+        return hashlib.sha256(json.dumps([said, self.groups()]).encode()).hexdigest()
 
     # Rules that files state
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from steelyard.corpus.access import effective
+from steelyard.corpus.access import Enforcing, FileRules
 from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, Staged, silent
 from steelyard.corpus.library import Library
@@ -18,9 +18,11 @@ from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.passages import SplitSettings, passage, passage_id
 from steelyard.corpus.seen_files import SeenFiles, open_sources
+from steelyard.corpus.sidecar import follow_files
 from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
 from steelyard.corpus.staging import Content, Member, Staging, Step
 from steelyard.corpus.vectors import VectorCache
+from steelyard.schema.control import DocumentRule
 from steelyard.schema.corpus import Generation, IngestReport, Passage
 from steelyard.schema.errors import UserError
 
@@ -51,6 +53,7 @@ class _Plan:
     renamed: int = 0
     access_changed: int = 0
     parsed: int = 0
+    rules: dict[str, DocumentRule] = field(default_factory=dict)
 
     @property
     def changes(self) -> bool:
@@ -70,6 +73,8 @@ def ingest(
 ) -> IngestReport:
     """Bring the corpus to what the sources hold, and let it answer.
 
+    Who may see what follows the rules of now (see `corpus.access`): a change of rules alone makes no generation and holds for all.
+
     Files whose bytes are known are neither parsed nor embedded; equal passages are embedded once. The next generation is staged in
     `index` beside the one in force, then the library's pointer moves in one transaction: a crash leaves the old or the new. What
     cannot be read keeps its last good version and is in the report's `failed`. Sources that did not change make no generation.
@@ -79,6 +84,7 @@ def ingest(
     goes forward in time only.
 
     Raises:
+        DataError: a rules file or the group file has problems; all of them are named, and nothing was changed.
         UserError: another ingest runs, a source is missing or has no history, or `at` lies before the newest generation.
         StoreError, ModelError: the database, the index or the encoder broke; the generation in force still answers.
     """
@@ -94,19 +100,35 @@ def ingest(
         members = staging.members()
         sources = closing.enter_context(contextlib.closing(open_sources(library.path)))
         listing = _listing(rules, root, settings, members, newest, at, SeenFiles(sources))
-        plan = _plan(listing, members, staging, settings, progress)
+        files = follow_files(rules, root, library.control)
+        plan = _plan(listing, members, library, staging, files, settings, progress)
+        plan.rules |= files.withdrawn(library.control, plan.rules, root)
+        enforcing = Enforcing(library.control, plan.rules)
         remade = newest is not None and (newest.encoder != encoder.name or newest.splitting != settings.splitting.name)
         if newest is not None and not remade and not plan.changes:
             staging.note_failing(plan.failing)
+            enforcing.close(())
             made, embedded = library.generation(library.in_force()), 0
         else:
             vectors = VectorCache(library.path.with_name("vectors.sqlite"))
             try:
                 made, embedded = _next_generation(
-                    plan, members, newest, staging, index, encoder, settings, vectors, progress, listing.as_of
+                    plan,
+                    members,
+                    newest,
+                    staging,
+                    enforcing,
+                    index,
+                    encoder,
+                    settings,
+                    vectors,
+                    progress,
+                    listing.as_of,
                 )
             finally:
                 vectors.close()
+        enforcing.open(index)
+        _count_access(plan, members, enforcing.changed)
         if at is None:
             touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
             Freshness(sources).record(rules, root, listing, touched, made.number)
@@ -151,15 +173,46 @@ def _listing(
     return snapshot(rules, root, at, known=known, max_bytes=settings.limits.file_bytes)
 
 
+def _count_access(plan: _Plan, members: dict[str, Member], changed: set[str]) -> None:
+    """Count the documents of which only the access changed: they are updates, though no generation holds them."""
+    replaced = {member.document for member in (*plan.added, *plan.retired)}
+    alone = [document for document in changed if document in members and document not in replaced]
+    plan.access_changed = len(alone)
+    plan.updated += len(alone)
+    plan.unchanged -= len(alone)
+
+
+def _erased(listing: Listing, library: Library, plan: _Plan) -> set[str]:
+    """Documents that must not be taken in again; each is in the plan's failures with the reason."""
+    erasures = {(one.document, one.version): one for one in library.control.erasures()}
+    if not erasures:
+        return set()
+    refused = set()
+    for file in listing.files:
+        keys = (file.document, ""), (file.document, file.version), ("", file.version)
+        found = next((erasures[key] for key in keys if key in erasures), None)
+        if found is not None:
+            refused.add(file.document)
+            plan.failing.append((file.document, f"it was erased on {found.at:%Y-%m-%d} and is not taken in again"))
+    return refused
+
+
 def _plan(
-    listing: Listing, members: dict[str, Member], staging: Staging, settings: IngestSettings, progress: ProgressCallback
+    listing: Listing,
+    members: dict[str, Member],
+    library: Library,
+    staging: Staging,
+    files: FileRules,
+    settings: IngestSettings,
+    progress: ProgressCallback,
 ) -> _Plan:
     """Compare the sources with the newest generation, parsing the bytes that were never seen."""
     plan = _Plan(failing=list(listing.failed))
     contents: dict[str, Content] = {}
-    dated = {file.document: file for file in listing.files}
+    refused = _erased(listing, library, plan)
+    dated = {file.document: file for file in listing.files if file.document not in refused}
     unread: list[SourceFile] = []
-    for file in listing.files:
+    for file in dated.values():
         before = members.get(file.document)
         if before is not None and (before.content.version, before.content.format) == (file.version, file.format):
             contents[file.document] = before.content
@@ -176,7 +229,7 @@ def _plan(
         else:
             plan.failing.append((file.document, outcome))
     plan.failing.sort()
-    _compare(plan, dated, contents, members, listing)
+    _compare(plan, dated, contents, members, listing, files)
     return plan
 
 
@@ -186,6 +239,7 @@ def _compare(
     contents: dict[str, Content],
     members: dict[str, Member],
     listing: Listing,
+    files: FileRules,
 ) -> None:
     """Fill the plan's changes: every listed document against its member, then the members that are listed no more."""
     for document, file in dated.items():
@@ -194,18 +248,21 @@ def _compare(
         content = contents.get(document) or (before.content if before else None)
         if content is None:
             continue
-        access = effective(file.access, content.allow, content.deny)
+        rule = files.rule(document, file.source, content.allow, content.deny)
+        assert rule is not None  # the listing was made of these sources
+        plan.rules[document] = rule
         same = before is not None and before.content.id == content.id
         valid_from = before.valid_from if before is not None and same else file.valid_from
-        after = Member(document=document, content=content, source=file.source, access=access, valid_from=valid_from)
+        after = Member(
+            document=document, content=content, source=file.source, access=rule.access, valid_from=valid_from
+        )
         if before is None:
             plan.new += 1
-        elif replace(after, id=before.id) == before:
+        elif replace(after, id=before.id, access=before.access) == before:
             plan.unchanged += 1
             continue
         else:
             plan.updated += 1
-            plan.access_changed += same and before.access != access
             plan.retired.append(before)
         plan.added.append(after)
     kept = {document for document, _ in listing.failed}
@@ -270,6 +327,7 @@ def _next_generation(
     members: dict[str, Member],
     newest: Generation | None,
     staging: Staging,
+    enforcing: Enforcing,
     index: Index,
     encoder: Encoder,
     settings: IngestSettings,
@@ -284,6 +342,8 @@ def _next_generation(
     if newest is not None and (newest.encoder, newest.splitting) != (encoder.name, settings.splitting.name):
         # Vectors and passages of another make never mix with these: the whole index is made anew.
         incoming, outgoing = current, list(members.values())
+    epoch = enforcing.close(member.document for member in plan.retired)
+    incoming = [replace(member, access=enforcing.access(member.document)) for member in incoming]
     retire = [name for member in outgoing for name in _passage_ids(member, staging, newest)]
     passages = _passages(incoming, staging, settings.splitting)
     embeddings, embedded = vectors.embed(encoder, [own.search_text for own in passages], progress)
@@ -299,6 +359,7 @@ def _next_generation(
     staging.begin(made.number)
     if passages or retire:
         index.stage(made.number, Staged(passages, embeddings), retire)
+        enforcing.settle(epoch, [member.document for member in incoming])
     staging.commit(Step(generation=made, added=plan.added, retired=plan.retired, failing=plan.failing))
     return made, embedded
 

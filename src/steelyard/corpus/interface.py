@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from steelyard.schema.corpus import Block, Heading, Passage
+from steelyard.schema.scope import Access
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,13 @@ class Index(Protocol):
 
     def purge(self, keep: Collection[int], erased: Collection[tuple[str, str]] = ()) -> int:
         """Remove for good the rows that no generation of `keep` holds, and all rows of what is erased; how many were removed."""
+
+    @property
+    def epoch(self) -> int:
+        """The state of the control plane that searches follow; 0 before the first `restrict`."""
+
+    def restrict(self, access: Mapping[str, Access], epoch: int, withheld: Collection[tuple[str, str]] = ()) -> None:
+        """Set who may see the rows of these documents, in every generation; nobody sees what is withheld."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from steelyard.corpus import layout
+from steelyard.corpus.control import Control
 from steelyard.corpus.database import Database
 from steelyard.corpus.passages import heading_path, page_of, passage
 from steelyard.schema.corpus import Citation, DocumentVersion, Generation, Passage
 from steelyard.schema.errors import NotFoundError, StoreError
-from steelyard.schema.scope import Access
+from steelyard.schema.scope import NOBODY, Access, Scope
 
 _SELECT = f"SELECT {layout.VERSION_COLUMNS} FROM {layout.VERSION_TABLES}"
 
@@ -20,7 +22,10 @@ _SELECT = f"SELECT {layout.VERSION_COLUMNS} FROM {layout.VERSION_TABLES}"
 class Library:
     """The version store in one SQLite file, safe for many threads and processes; a write is there or not.
 
-    Generations are numbered from 1 and never change. The one in force is a pointer, moved in one transaction.
+    Generations are numbered from 1 and never change. The one in force is a pointer, moved in one transaction. Who may see a document
+    is not a part of them: every version comes with the access that the control plane gives it now.
+
+    For askers there are `read` and `cited`, which take a scope. The other methods tell everything and are for operators.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,6 +36,34 @@ class Library:
     def close(self) -> None:
         """Close the file's connections."""
         self.database.close()
+        if "control" in self.__dict__:
+            self.control.close()
+
+    @cached_property
+    def control(self) -> Control:
+        """The truth about access and erasure, in the file `control.sqlite` beside this one."""
+        return Control(self.path.with_name("control.sqlite"))
+
+    # For askers
+
+    def read(self, document: str, version: str, scope: Scope) -> DocumentVersion:
+        """A stored version, for an asker who may see it.
+
+        Raises:
+            NotFoundError: there is none that `scope` may see; the same words for a forbidden and for an absent one.
+        """
+        # Access is looked up first and always, so that the two take the same way.
+        permitted = self.control.permits(document, version, scope)
+        found = self._stored(document, version)
+        if found is None or not permitted:
+            raise _no_version(document, version)
+        return found
+
+    def cited(self, citation: Citation, scope: Scope) -> DocumentVersion | None:
+        """What `resolve` gives, for an asker; None as well when `scope` may not see it."""
+        if not self.control.permits(citation.document, citation.version, scope):
+            return None
+        return self.resolve(citation)
 
     def bytes(self) -> int:
         """The size of everything beside the library and below, its index and vectors included."""
@@ -127,59 +160,66 @@ class Library:
     # Versions
 
     def version(self, document: str, version: str) -> DocumentVersion:
-        """A stored version by its document and hash, in force or not; with the access it had last.
+        """A stored version by its document and hash, in force or not, whoever may see it: for operators.
 
         Raises:
             NotFoundError: it was never ingested.
         """
+        found = self._stored(document, version)
+        if found is None:
+            raise _no_version(document, version)
+        return found
+
+    def _stored(self, document: str, version: str) -> DocumentVersion | None:
         query = f"{_SELECT} WHERE m.document = ? AND c.version = ? ORDER BY m.id DESC LIMIT 1"
         row = self.database.connection.execute(query, (document, version)).fetchone()
-        if row is None:
-            raise NotFoundError(
-                f"there is no version {version[:12]} of '{document}'.",
-                remedy="Its history lists the versions there are.",
-                code="corpus.unknown_version",
-            )
-        return layout.document_version(row)
+        return None if row is None else replace(layout.document_version(row), access=self.control.access(document))
 
     def versions(self, generation: int) -> Iterator[DocumentVersion]:
-        """The document versions of a generation, in document order."""
+        """The document versions of a generation, in document order, whoever may see them: for operators."""
+        now = self.control.all_access()
         query = f"{_SELECT} WHERE {layout.HELD} ORDER BY m.document"
         for row in self.database.connection.execute(query, {"number": generation}):
-            yield layout.document_version(row)
+            version = layout.document_version(row)
+            yield replace(version, access=now.get(version.document, NOBODY))
 
     def history(self, document: str) -> list[DocumentVersion]:
-        """All states of a document, oldest first; a change of access is a state of its own. Empty when it was never ingested.
+        """All states of a document, oldest first, whoever may see them: for operators. Empty when it was never ingested.
 
         `valid_to` is when the next state began, or when the document was deleted.
         """
         query = f"{_SELECT} WHERE m.document = ? ORDER BY m.id"
-        return [layout.document_version(row) for row in self.database.connection.execute(query, (document,))]
+        now = self.control.access(document)
+        rows = self.database.connection.execute(query, (document,))
+        return [replace(layout.document_version(row), access=now) for row in rows]
 
     def access_now(self, document: str) -> Access:
-        """Who may see a document by the newest generation; nobody when it is not in it."""
-        query = "SELECT allow, deny FROM member WHERE document = ? AND retired IS NULL"
-        row = self.database.connection.execute(query, (document,)).fetchone()
-        return layout.access(*row) if row else Access()
+        """Who may see a document now, in any generation; nobody when no rule names it."""
+        return self.control.access(document)
 
     def passages(self, generation: int) -> Iterator[Passage]:
-        """The passages of a generation, by document and offset: what the index must hold for it.
+        """The passages of a generation, by document and offset: what the index must hold for it, under the access of now.
 
         Raises:
             NotFoundError: there is no such generation.
         """
         splitting = self.generation(generation).splitting
+        now = self.control.all_access()
         query = (
             f"SELECT {layout.VERSION_COLUMNS}, cut.spans FROM {layout.VERSION_TABLES} "
             f"JOIN cut ON cut.content = c.id AND cut.splitting = :splitting WHERE {layout.HELD} ORDER BY m.document"
         )
         for row in self.database.connection.execute(query, {"number": generation, "splitting": splitting}):
             version = layout.document_version(row)
+            version = replace(version, access=now.get(version.document, NOBODY))
             for span in layout.unpacked_spans(row[-1]):
                 yield passage(version, span)
 
     def resolve(self, citation: Citation) -> DocumentVersion | None:
-        """The version a citation quotes, when its characters [start:end) are exactly the quote; None when it does not resolve."""
+        """The version a citation quotes, when its characters [start:end) are exactly the quote; None when it does not resolve.
+
+        Whoever may see it: for operators. Askers get `cited`.
+        """
         try:
             version = self.version(citation.document, citation.version)
         except NotFoundError:
@@ -215,3 +255,11 @@ class Library:
         return tuple(
             self.database.connection.execute("SELECT document, reason FROM failing ORDER BY document").fetchall()
         )
+
+
+def _no_version(document: str, version: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no version {version[:12]} of '{document}'.",
+        remedy="Check the document's name and the version's hash.",
+        code="corpus.unknown_version",
+    )

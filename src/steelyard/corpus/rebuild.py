@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import takewhile
 
+from steelyard.corpus.access import catch_up
 from steelyard.corpus.interface import Encoder, Index, ProgressCallback, Staged, silent
 from steelyard.corpus.library import Library
 from steelyard.corpus.vectors import VectorCache
@@ -28,7 +29,6 @@ def rebuild(library: Library, index: Index, encoder: Encoder, progress: Progress
         before: dict[str, Passage] = {}
         for number in wanted:
             held = {passage.id: passage for passage in library.passages(number)}
-            # The same id with another access is another row.
             add = [passage for name, passage in held.items() if before.get(name) != passage]
             retire = [name for name, passage in before.items() if held.get(name) != passage]
             if add or retire:
@@ -37,4 +37,5 @@ def rebuild(library: Library, index: Index, encoder: Encoder, progress: Progress
             before = held
     finally:
         vectors.close()
+    catch_up(index, library.control)
     return wanted

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from steelyard.candidates import CANDIDATES
+from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
 from steelyard.corpus.history import change_times, repository
@@ -66,14 +66,14 @@ class Toolbox:
         return Library(self.state.corpus)
 
     @cached_property
-    def store(self) -> Store:
-        """The index; filled again from the library where it forgot (in memory) or its folder is gone."""
+    def store(self) -> EnforcedStore:
+        """The index, under the access rules of now; filled again from the library where it forgot (in memory) or its folder is gone."""
         kind = self.settings.corpus.store
         lost = kind == "memory" or not self.state.index.is_dir()
         made: Store = STORES.load(kind)() if kind == "memory" else STORES.load(kind)(self.state.index)
         if lost and self.generation:
             rebuild(self.library, made, self.encoder)
-        return made
+        return EnforcedStore(made, self.library.control)
 
     @property
     def has_documents(self) -> bool:
@@ -91,7 +91,8 @@ class Toolbox:
         if not self.generation:
             return "none"
         made = self.library.generation(self.generation)
-        return f"{made.number}:{made.encoder}:{made.splitting}:{made.passages}:{made.created_at.isoformat()}"
+        access = self.library.control.digest()[:16]
+        return f"{made.number}:{made.encoder}:{made.splitting}:{made.passages}:{made.created_at.isoformat()}:{access}"
 
     def search(self, encoder: Encoder, generation: int | None = None) -> Retriever | None:
         """Search in a generation (the one in force by default), under the access rules of now; None before the first ingest."""
@@ -105,24 +106,7 @@ class Toolbox:
                 remedy="Run `steelyard ingest` to embed the documents again, or take the setting back.",
                 code="workspace.encoder_changed",
             )
-        store = self.store if number == self.generation else self._past(number)
-        return Retriever(store, encoder, number, prefer_newer=self.settings.corpus.prefer_newer)
-
-    def _past(self, number: int) -> Store:
-        """An earlier generation with the rules of now: an index keeps the rules of its day, and a grant may be revoked since.
-
-        A document that has been withdrawn keeps the last rule it had.
-        """
-        passages = []
-        rules: dict[str, Access] = {}
-        for passage in self.library.passages(number):
-            if passage.document not in rules:
-                rules[passage.document] = self.library.history(passage.document)[-1].access
-            passages.append(replace(passage, access=rules[passage.document]))
-        vectors = self.cached_encoder.encode([passage.search_text for passage in passages])
-        made: Store = STORES.load("memory")()
-        made.stage(number, Staged(passages=passages, vectors=vectors), [])
-        return made
+        return Retriever(self.store, encoder, number, prefer_newer=self.settings.corpus.prefer_newer)
 
     def warm_up(self, candidate: str, generation: int | None = None) -> None:
         """Load what the first call of a candidate would load, so that its time is what a served request takes."""
@@ -165,6 +149,10 @@ class Toolbox:
         """Close the library, if it was opened."""
         if "library" in self.__dict__:
             self.library.close()
+
+    def resolve(self, scope: Scope) -> Scope:
+        """The asker with every group that the directory gives now."""
+        return self.library.control.resolve(scope)
 
     def stored_text(self, document: str, version: str) -> str | None:
         """The text of a stored version, None when there is none."""
