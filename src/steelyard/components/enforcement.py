@@ -9,7 +9,7 @@ from steelyard.corpus.access import catch_up
 from steelyard.corpus.control import Control
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
-from steelyard.stores.interface import Staged, Store, Vectors
+from steelyard.stores.interface import Pool, Staged, Store, Vectors
 
 
 class EnforcedStore:
@@ -43,6 +43,16 @@ class EnforcedStore:
         asker = self._ready(scope)
         return self.inner.lexical(text, asker, k, generation)
 
+    def pool(self, text: str, vector: Vectors, scope: Scope, k: int, generation: int) -> Pool:
+        """See `Store.pool`."""
+        asker = self._ready(scope)
+        return self.inner.pool(text, vector, asker, k, generation)
+
+    def named(self, passage_ids: Sequence[str], scope: Scope, generation: int) -> list[Passage]:
+        """See `Store.named`."""
+        asker = self._ready(scope)
+        return self.inner.named(passage_ids, asker, generation)
+
     def similarities(
         self, vector: Vectors, passage_ids: Sequence[str], scope: Scope, generation: int
     ) -> dict[str, float]:
@@ -60,6 +70,10 @@ class EnforcedStore:
     def stage(self, generation: int, add: Staged, retire: Sequence[str]) -> None:
         """See `Store.stage`."""
         self.inner.stage(generation, add, retire)
+
+    def extend(self, generation: int, add: Staged) -> None:
+        """See `Store.extend`."""
+        self.inner.extend(generation, add)
 
     def discard(self, generation: int) -> None:
         """See `Store.discard`."""
