@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 
-from steelyard.corpus.access import catch_up
 from steelyard.corpus.control import Control
+from steelyard.corpus.enforcing import catch_up
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import Pool, Staged, Store, Vectors

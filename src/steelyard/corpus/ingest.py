@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from steelyard.corpus.access import Enforcing, FileRules
+from steelyard.corpus.enforcing import Enforcing
+from steelyard.corpus.file_rules import FileRules
 from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, Staged, silent
 from steelyard.corpus.library import Library
@@ -54,6 +55,7 @@ class _Plan:
     access_changed: int = 0
     parsed: int = 0
     rules: dict[str, DocumentRule] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
 
     @property
     def changes(self) -> bool:
@@ -73,7 +75,7 @@ def ingest(
 ) -> IngestReport:
     """Bring the corpus to what the sources hold, and let it answer.
 
-    Who may see what follows the rules of now (see `corpus.access`): a change of rules alone makes no generation and holds for all.
+    Who may see what follows the rules of now (see `corpus.enforcing`): a change of rules alone makes no generation and holds for all.
 
     Files whose bytes are known are neither parsed nor embedded; equal passages are embedded once. The next generation is staged in
     `index` beside the one in force, then the library's pointer moves in one transaction: a crash leaves the old or the new. What
@@ -110,25 +112,12 @@ def ingest(
             enforcing.close(())
             made, embedded = library.generation(library.in_force()), 0
         else:
-            vectors = VectorCache(library.path.with_name("vectors.sqlite"))
-            try:
-                made, embedded = _next_generation(
-                    plan,
-                    members,
-                    newest,
-                    staging,
-                    enforcing,
-                    index,
-                    encoder,
-                    settings,
-                    vectors,
-                    progress,
-                    listing.as_of,
-                )
-            finally:
-                vectors.close()
+            vectors = closing.enter_context(contextlib.closing(VectorCache(library.path.with_name("vectors.sqlite"))))
+            made, embedded = _next_generation(
+                plan, newest, staging, enforcing, index, encoder, settings, vectors, progress, listing.as_of
+            )
         enforcing.open(index)
-        _count_access(plan, members, enforcing.changed)
+        _count_access(plan, enforcing.changed)
         if at is None:
             touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
             Freshness(sources).record(rules, root, listing, touched, made.number)
@@ -173,10 +162,10 @@ def _listing(
     return snapshot(rules, root, at, known=known, max_bytes=settings.limits.file_bytes)
 
 
-def _count_access(plan: _Plan, members: dict[str, Member], changed: set[str]) -> None:
+def _count_access(plan: _Plan, changed: set[str]) -> None:
     """Count the documents of which only the access changed: they are updates, though no generation holds them."""
     replaced = {member.document for member in (*plan.added, *plan.retired)}
-    alone = [document for document in changed if document in members and document not in replaced]
+    alone = [document for document in changed if document in plan.members and document not in replaced]
     plan.access_changed = len(alone)
     plan.updated += len(alone)
     plan.unchanged -= len(alone)
@@ -207,7 +196,7 @@ def _plan(
     progress: ProgressCallback,
 ) -> _Plan:
     """Compare the sources with the newest generation, parsing the bytes that were never seen."""
-    plan = _Plan(failing=list(listing.failed))
+    plan = _Plan(failing=list(listing.failed), members=members)
     contents: dict[str, Content] = {}
     refused = _erased(listing, library, plan)
     dated = {file.document: file for file in listing.files if file.document not in refused}
@@ -324,7 +313,6 @@ def _read(
 
 def _next_generation(
     plan: _Plan,
-    members: dict[str, Member],
     newest: Generation | None,
     staging: Staging,
     enforcing: Enforcing,
@@ -337,11 +325,11 @@ def _next_generation(
 ) -> tuple[Generation, int]:
     """Stage and commit the next generation; it, and how many passages were embedded."""
     left = {member.document for member in plan.retired}
-    current = [member for document, member in members.items() if document not in left] + plan.added
+    current = [member for document, member in plan.members.items() if document not in left] + plan.added
     incoming, outgoing, held = plan.added, plan.retired, newest.passages if newest else 0
     if newest is not None and (newest.encoder, newest.splitting) != (encoder.name, settings.splitting.name):
         # Vectors and passages of another make never mix with these: the whole index is made anew.
-        incoming, outgoing = current, list(members.values())
+        incoming, outgoing = current, list(plan.members.values())
     epoch = enforcing.close(member.document for member in plan.retired)
     incoming = [replace(member, access=enforcing.access(member.document)) for member in incoming]
     retire = [name for member in outgoing for name in _passage_ids(member, staging, newest)]

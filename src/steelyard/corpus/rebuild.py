@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from steelyard.corpus.access import catch_up
+from steelyard.corpus.enforcing import catch_up
 from steelyard.corpus.interface import Encoder, Index, ProgressCallback, Staged, silent
 from steelyard.corpus.library import Library
 from steelyard.corpus.vectors import VectorCache

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from steelyard.corpus.access import FileRules, RuleLine, known, prefix
+from steelyard.corpus.access import known
 from steelyard.corpus.control import Control
 from steelyard.corpus.directory import Membership
+from steelyard.corpus.file_rules import FileRules, RuleLine, prefix
 from steelyard.corpus.sources import SourceRule
 from steelyard.schema.errors import DataError, nearest
 from steelyard.schema.findings import Finding
