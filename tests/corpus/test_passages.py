@@ -128,6 +128,47 @@ def test_a_table_too_long_is_cut_between_rows():
     assert all(p.text.endswith("dollars") and len(p.text) <= 900 * HARD_FACTOR for p in found)
 
 
+WORD = st.sampled_from(["plan", "refund", "seats a month", "ask the desk", "34 USD", "from noon on"])
+ROW = st.tuples(WORD, WORD)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(0, 20), st.lists(ROW, min_size=1, max_size=60), st.booleans(), st.integers(0, 20), st.integers(100, 900)
+)
+def test_tables_and_lists_are_whole_where_they_fit_and_cut_between_rows_with_what_heads_them(
+    before, cells, table, after, size
+):
+    if table:
+        block = "\n".join(["| name | worth |", "|---|---|", *(f"| {one} | {other} |" for one, other in cells)])
+        lead, lines = "name | worth", ["name | worth", *(f"{one} | {other}" for one, other in cells)]
+    else:
+        block = "\n".join(f"- {one} {other}" for one, other in cells)
+        lead, lines = "It comes with:", [f"- {one} {other}" for one, other in cells]
+    made = md(f"# T\n\n{sentences(before)}\n\nIt comes with:\n\n{block}\n\n{sentences(after)}")
+    options = SplitSettings(size=size)
+    check(made, options)
+    whole = "\n".join(lines)
+    start = made.text.index(whole)
+    found = [part for part in split(made, options) if part.end > start and part.start < start + len(whole)]
+    if len(whole) <= size * HARD_FACTOR:
+        assert [whole in part.text for part in found] == [True]
+    for part in found:
+        rows_of = made.text[max(start, part.start) : min(start + len(whole), part.end)].split("\n")
+        assert set(rows_of) <= set(lines)  # never a piece of a row
+        goes_on = part.start > start
+        assert part.lead == (lead if goes_on else "")
+        assert (f"\n{lead}\n{rows_of[0]}" in f"\n{part.search_text}") or not goes_on
+
+
+def test_a_first_row_of_data_heads_nothing_and_neither_does_a_long_one():
+    for first in ("plan | 34 USD", "a very long name of a column " * 10 + "| worth"):
+        rows_of = "\n".join(f"| some row of the table number | {n} |" for n in range(60))
+        found = split(md(f"# T\n\n| {first} |\n|---|---|\n{rows_of}"), SplitSettings(size=300))
+        assert len(found) > 3
+        assert {part.lead for part in found} == {""}
+
+
 def test_what_announces_a_list_stays_with_it():
     found = split(
         md(f"# T\n\n{sentences(17)}\n\nYou need three things:\n\n" + "\n".join(f"- {sentences(2)}" for _ in range(3)))

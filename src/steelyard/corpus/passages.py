@@ -28,6 +28,10 @@ ENDED = re.compile(r"[.!?…。！？｡][\"'”’»)\]」』）]*$")
 SMALL_SHARE = 0.25
 """A section below this share of the size joins its neighbours: evidence recall@5 of BM25 on the PostgreSQL manual .34 to .42."""
 LEAD_CHARS = 80
+CELLS = " | "
+"""What parsers put between the cells of a table; columns that only line up may be anything."""
+LONGEST_LEAD = 240
+"""Characters of a header row or introduction that is repeated to the search of a passage: more would outweigh its own words."""
 SEPARATE_LINES = frozenset(("table", "list", "code", "front_matter"))
 
 
@@ -45,7 +49,7 @@ class SplitSettings:
     @property
     def name(self) -> str:
         """The settings in a word; spans cut with different names never mix."""
-        return f"headings-1-{self.size}-{self.overlap}"
+        return f"headings-2-{self.size}-{self.overlap}"
 
 
 Span = tuple[int, int]
@@ -98,7 +102,29 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
         page=page_of(version, start),
         access=version.access,
         valid_from=version.valid_from,
+        lead=lead_of(version, start),
     )
+
+
+def lead_of(version: DocumentVersion, place: int) -> str:
+    """What the text at `place` goes on from: the header row of the table it stands in, or the line that introduces the list.
+
+    "" where it begins a table or list or stands in neither, where the first row is no header (it has figures in it, or the table has
+    no marked cells), where nothing introduces the list, and where the line is longer than LONGEST_LEAD.
+    """
+    at = bisect_left(version.blocks, place, key=lambda block: block.start) - 1
+    if at < 0 or place >= version.blocks[at].end:
+        return ""
+    block, before = version.blocks[at], version.blocks[at - 1] if at else None
+    line = ""
+    if block.kind == "table":
+        first = version.text[block.start : block.end].split("\n", 1)[0].strip()
+        headed = CELLS in first and not any(letter.isdigit() for letter in first)
+        line = first if headed and CELLS in version.text[place : block.end].split("\n", 1)[0] else ""
+    elif block.kind == "list" and before is not None and before.kind == "paragraph":
+        last = version.text[before.start : before.end].rstrip().rsplit("\n", 1)[-1].strip()
+        line = last if last.endswith((":", "：")) else ""
+    return line if len(line) <= LONGEST_LEAD else ""
 
 
 def page_of(version: DocumentVersion, place: int) -> int | None:

@@ -63,7 +63,8 @@ class Passage:
     """A span of one document version; `text` is exactly `version.text[start:end]`.
 
     `id` is `{document}@{version[:12]}:{start}-{end}`. `heading` is the path of headings above the span, outermost first.
-    `page` counts from 1, None where the format has no pages.
+    `page` counts from 1, None where the format has no pages. `lead` is what the passage goes on from when it begins inside a table or
+    list too long for one passage: the table's header row, or the line that introduces the list; else "".
     """
 
     id: str
@@ -77,15 +78,16 @@ class Passage:
     page: int | None
     access: Access
     valid_from: datetime
+    lead: str = ""
 
     @property
     def search_text(self) -> str:
-        """What is embedded and indexed: title and heading path, then the passage; the offsets never refer to it."""
+        """What is embedded and indexed: title and heading path, lead, then the passage; the offsets never refer to it."""
         path = " > ".join(part for part in (self.title, *self.heading) if part)
         # The title is usually the first heading too; saying it twice would weigh it twice.
         if self.heading and self.heading[0] == self.title:
             path = " > ".join(self.heading)
-        return f"{path}\n{self.text}" if path else self.text
+        return "\n".join(part for part in (path, self.lead, self.text) if part)
 
 
 @dataclass(frozen=True, kw_only=True)

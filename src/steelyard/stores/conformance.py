@@ -66,6 +66,7 @@ def check_passages_come_back_whole(make: Make) -> None:
         page=4,
         access=Access(allow=("everyone", "it's"), deny=("user:o'hara",)),
         valid_from=datetime(2025, 12, 31, 23, 59, 59, 123456, tzinfo=UTC),
+        lead='Größe | "Preis"',
     )
     store.stage(1, staged([whole]), [])
     assert store.passages(ANYONE, 1) == [whole]

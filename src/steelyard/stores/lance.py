@@ -19,6 +19,7 @@ from steelyard.stores.lance_table import (
     PAYLOAD,
     STATE,
     TABLE,
+    add_missing_columns,
     any_of,
     in_order,
     state_rows,
@@ -188,6 +189,7 @@ class LanceStore(Searching):
         if table is None:
             self._opened = self._create(fresh)
         elif len(add.passages):
+            add_missing_columns(table)
             table.add(fresh)
         self._next_number += len(add.passages)
         self._remember(self._saved(after))
@@ -295,7 +297,7 @@ def _dim(table: Any) -> int:
 
 def _made(table: Any, numbers: Any) -> Iterator[Segment]:
     """Segments in memory of the rows with these numbers, ascending, from the table."""
-    columns = [*dict.fromkeys(("number", *PAYLOAD)), "vector"]
+    columns = [name for name in dict.fromkeys(("number", *PAYLOAD, "vector")) if name in table.schema.names]
     for start in range(0, len(numbers), READ_ROWS):
         some = numbers[start : start + READ_ROWS]
         wanted = f"number >= {int(some[0])} AND number <= {int(some[-1])}"

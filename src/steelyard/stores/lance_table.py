@@ -27,6 +27,7 @@ PAYLOAD = (
     "allow",
     "deny",
     "valid_from",
+    "lead",
 )
 """The columns a passage is made of."""
 
@@ -47,7 +48,7 @@ def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, g
         "retired": pa.array([OPEN] * count, pa.int64()),
         **{
             name: pa.array([getattr(entry, name) for entry in passages], pa.string())
-            for name in ("id", "document", "version", "title", "text")
+            for name in ("id", "document", "version", "title", "text", "lead")
         },
         "start": pa.array([entry.start for entry in passages], pa.int64()),
         "end": pa.array([entry.end for entry in passages], pa.int64()),
@@ -116,9 +117,16 @@ def _changes(column: Any) -> Mask:
     return changed
 
 
+def add_missing_columns(table: Any) -> None:
+    """Give a table from before passages had a `lead` that column, empty; reading does without it."""
+    if "lead" not in table.schema.names:
+        table.add_columns({"lead": "''"})
+
+
 def to_passages(table: Any) -> list[Passage]:
-    """The passages in an Arrow table that has the PAYLOAD columns, in its order."""
-    columns = {name: table.column(name).to_pylist() for name in PAYLOAD}
+    """The passages in an Arrow table that has the PAYLOAD columns, in its order; one without `lead` is older."""
+    columns = {name: table.column(name).to_pylist() for name in PAYLOAD if name in table.schema.names}
+    leads = columns.get("lead") or [""] * table.num_rows
     return [
         Passage(
             id=columns["id"][row],
@@ -132,6 +140,7 @@ def to_passages(table: Any) -> list[Passage]:
             page=columns["page"][row],
             access=Access(allow=tuple(columns["allow"][row]), deny=tuple(columns["deny"][row])),
             valid_from=columns["valid_from"][row],
+            lead=leads[row],
         )
         for row in range(table.num_rows)
     ]

@@ -44,7 +44,8 @@ class Texts:
         if known is not None and known.access == access:
             return known
         record = self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes()
-        document, version, title, start, end, heading, page, valid_from, text = json.loads(
+        # Records written before passages had a lead end with the text.
+        document, version, title, start, end, heading, page, valid_from, text, *lead = json.loads(
             record.decode("utf-8", "surrogatepass")
         )
         made = Passage(
@@ -59,6 +60,7 @@ class Texts:
             page=page,
             access=access,
             valid_from=datetime.fromisoformat(valid_from),
+            lead=lead[0] if lead else "",
         )
         if len(self._known) >= KEPT_PASSAGES:
             self._known.clear()
@@ -94,5 +96,6 @@ def _packed(entry: Passage) -> bytes:
         entry.page,
         entry.valid_from.isoformat(),
         entry.text,
+        entry.lead,
     )
     return json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
