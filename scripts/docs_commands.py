@@ -70,6 +70,8 @@ def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         whole = f"{prefix}{name}"
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield whole, command
             yield from commands(command, f"{whole} ")
         else:
             yield whole, command

@@ -9,7 +9,20 @@ from typing import Annotated, cast
 
 import typer
 
-from steelyard.cli import asking, corpus, data, decide, inspecting, measuring, prices, starting, tco, weighing
+from steelyard.cli import (
+    asking,
+    corpus,
+    data,
+    decide,
+    inspecting,
+    measuring,
+    prices,
+    releasing,
+    starting,
+    tco,
+    versions,
+    weighing,
+)
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
 
@@ -57,7 +70,7 @@ def _workspace(
     context.obj = workspace
 
 
-for room in (starting, decide, tco, prices, data, corpus, asking, weighing, inspecting, measuring):
+for room in (starting, decide, tco, prices, data, corpus, asking, weighing, releasing, versions, inspecting, measuring):
     room.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`versions`, `status`, `quality` and `config`: what is there and how it is doing."""
+"""`status`, `quality` and `config`: what is there and how it is doing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,9 @@ from steelyard.cli.output import JsonFlag, console, open_workspace, progress, wr
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("versions")(versions)
     app.command("status")(status)
     app.command("quality")(quality)
     app.command("config")(config)
-
-
-def versions(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """List every registered candidate version with its data, seconds and validation metrics."""
-    found = open_workspace(context).versions()
-    if as_json:
-        write_json({"versions": [one.to_json() for one in found]})
-        return
-    from steelyard.cli.tables import show_versions
-
-    show_versions(console(), found)
 
 
 def status(context: typer.Context, as_json: JsonFlag = False) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steelyard.cli.layout import notes as _notes
+from steelyard.cli.layout import table as _table
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -328,32 +331,6 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     for first, second in pairs:
         groups.setdefault(first, []).append(second)
     return [(first, ", ".join(seconds)) for first, seconds in groups.items()]
-
-
-def _notes(out: Console, notes: Sequence[tuple[str, str]] = (), quiet: Sequence[tuple[str, str]] = ()) -> None:
-    """Labelled lines under a table, quiet ones last and dim; a long one goes on under its own beginning."""
-    if not notes and not quiet:
-        return
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column()
-    for at, (label, text) in enumerate((*notes, *quiet)):
-        grid.add_row(f"  {label}" if label else "", Text(text), style="dim" if at >= len(notes) else "")
-    out.print(grid)
-
-
-def _table(*columns: str | tuple[str, bool]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        name, right = column if isinstance(column, tuple) else (column, False)
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    return table
 
 
 def _cell(value: Any) -> str:

@@ -113,9 +113,9 @@ def _quantile(level: float, degrees: int) -> float:
 def _more_rows(one: Paired, mean: float, error: float, level: float) -> int | None:
     """Rows to add: the error falls with the root of the rows, and must reach the distance to the margin over z sums.
 
-    The true difference is taken to be what was seen where that is below 0, else 0: a lucky draw must not promise too much.
+    The true difference is taken to be the one that was seen; it may have been luck, and then the next release asks for more.
     """
-    distance = one.margin + min(mean, 0.0)
+    distance = one.margin + mean
     if not math.isfinite(error) or distance <= 0:
         return None
     normal = NormalDist()

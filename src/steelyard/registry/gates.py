@@ -19,7 +19,7 @@ GUARDED: Mapping[Task, tuple[str, ...]] = {
 
 LOWER_IS_BETTER = frozenset({"stale_answers"})
 
-LEAKS, PARITY, ARTEFACT, MEASURED = "leaks", "export_parity", "artefact", "measured"
+LEAKS, PARITY, MEASURED = "leaks", "export_parity", "measured"
 """Names of the gates that are no metric."""
 
 SHOWN_FLIPS = 5
@@ -40,12 +40,15 @@ class Limits:
 class Contender:
     """A version that wants to answer: its run, that of the version in production on the same rows, and how its forms agree.
 
-    `production` None: nothing answers yet for this component, so there is nothing to be worse than.
+    `production` None: nothing answers yet for this component, so there is nothing to be worse than; or it is `byte_equal` to this
+    version; or it could not be measured, and `unmeasured` says why.
     """
 
     run: RunRecord
     production: RunRecord | None
     parities: Sequence[Parity] = ()
+    byte_equal: bool = False
+    unmeasured: str | None = None
 
 
 def judge(contenders: Sequence[Contender], limits: Limits) -> tuple[Gate, ...]:
@@ -54,7 +57,7 @@ def judge(contenders: Sequence[Contender], limits: Limits) -> tuple[Gate, ...]:
     gates: list[Gate] = []
     for one in contenders:
         if one.production is None:
-            gates.append(_first(one.run))
+            gates.append(_not_compared(one))
         for metric in _guarded(one.run, limits):
             paired = _paired(one, metric, limits)
             if paired is not None:
@@ -107,7 +110,9 @@ def _metric_gate(component: str, metric: str, margin: float, verdict: Verdict, l
     elif verdict.more_rows is None:
         detail = f"not enough data: {seen}, and no number of rows that anybody would label can show that it is no worse"
     else:
-        detail = f"not enough data: label {verdict.more_rows:,} more rows that {name} is scored on; {seen}, {allowed}"
+        detail = (
+            f"not enough data: label {verdict.more_rows:,} more rows that {name} is scored on; so far {seen}, {allowed}"
+        )
     return Gate(
         component=component,
         metric=metric,
@@ -117,8 +122,14 @@ def _metric_gate(component: str, metric: str, margin: float, verdict: Verdict, l
     )
 
 
-def _first(run: RunRecord) -> Gate:
+def _not_compared(one: Contender) -> Gate:
+    run = one.run
+    if one.unmeasured is not None:
+        detail = f"the version in production cannot be measured on the rows of now: {one.unmeasured}"
+        return Gate(component=run.component, metric=MEASURED, passed=False, detail=detail)
     detail = f"nothing is in production for {run.component} yet, so there is nothing to be worse than"
+    if one.byte_equal:
+        detail = "its files are byte for byte those of the version in production"
     return Gate(component=run.component, metric=run.metric, passed=True, detail=detail)
 
 

@@ -9,10 +9,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from steelyard.registry.versions import RECOMMENDED
+from steelyard.registry.versions import RECOMMENDED, utc_now
 from steelyard.schema.corpus import Citation
 from steelyard.schema.errors import UserError
 from steelyard.schema.outputs import Request
+from steelyard.schema.releases import RequestTrace
 from steelyard.schema.scope import Scope
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Asked:
     candidate: str
     version: int
     generation: int
+    release: int | None
 
     def to_json(self) -> dict[str, Any]:
         """The answer with the keys of `ask --json`."""
@@ -60,6 +62,8 @@ class Routed:
     candidate: str
     version: int
     latency_ms: float
+    trace_id: str
+    release: int | None
 
     def to_json(self) -> dict[str, Any]:
         """The classification with the keys of `route --json`."""
@@ -88,16 +92,21 @@ def ask(
             "both a date and a generation are named.", remedy="Give --as-of or --generation.", code="ask.two_times"
         )
     name = parts.component_for("answer", component)
-    record = version_for(parts, name, "answer", candidate)
+    serving = version_for(parts, name, "answer", candidate)
+    record = serving.record
     if as_of is not None:
         generation = parts.toolbox.library.generation_at(as_of).number
     if generation is not None:
         parts.toolbox.library.generation(generation)
+    elif serving.generation is not None:
+        generation = serving.generation
     answerer = parts.training.load(record, generation)
     parts.toolbox.warm_up(record.candidate, generation)
     start = perf_counter()
     output = answerer.predict(Request(text=question, at=as_of), scope)
     seconds = perf_counter() - start
+    used = parts.toolbox.generation if generation is None else generation
+    trace = _note(parts, serving, used, question)
     return Asked(
         answer=output.text,
         abstained=output.abstained,
@@ -114,10 +123,11 @@ def ask(
         ),
         latency_ms=seconds * 1000,
         cost_usd=seconds * parts.settings.economics.cpu_hour_usd / 3600,
-        trace_id=uuid4().hex,
+        trace_id=trace,
         candidate=record.candidate,
         version=record.version,
-        generation=parts.toolbox.generation if generation is None else generation,
+        generation=used,
+        release=serving.release,
     )
 
 
@@ -129,23 +139,36 @@ def route(parts: Parts, text: str, *, candidate: str | None, component: str | No
         NotFoundError: no such component or candidate.
     """
     name = parts.component_for("classify", component)
-    record = version_for(parts, name, "classify", candidate)
+    serving = version_for(parts, name, "classify", candidate)
+    record = serving.record
     router = parts.training.load(record)
     parts.toolbox.warm_up(record.candidate)
     start = perf_counter()
     output = router.predict(Request(text=text), Scope())
+    latency_ms = (perf_counter() - start) * 1000
     return Routed(
         label=output.label or "",
         probability=output.probability if output.probability is not None else 1.0,
         out_of_scope=output.out_of_scope,
         candidate=record.candidate,
         version=record.version,
-        latency_ms=(perf_counter() - start) * 1000,
+        latency_ms=latency_ms,
+        trace_id=_note(parts, serving, parts.toolbox.generation, text),
+        release=serving.release,
     )
 
 
-def version_for(parts: Parts, component: str, task: str, candidate: str | None) -> VersionRecord:
-    """The version that answers for a component: the named candidate's newest, else the recommended, else a plain one.
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The version that answers, the release that says so (None without one), and the generation that it is pinned to."""
+
+    record: VersionRecord
+    release: int | None = None
+    generation: int | None = None
+
+
+def version_for(parts: Parts, component: str, task: str, candidate: str | None) -> Serving:
+    """What answers for a component: the named candidate's newest version, else what is released, else recommended, else a plain one.
 
     Raises:
         UserError: nothing was trained yet.
@@ -153,16 +176,38 @@ def version_for(parts: Parts, component: str, task: str, candidate: str | None) 
     """
     if candidate is not None:
         parts.training.check_candidate(component, candidate)
-        return parts.registry.get(component, candidate)
+        return Serving(record=parts.registry.get(component, candidate))
+    release = parts.releases.in_force()
+    if release is not None and component in release.versions:
+        record = parts.registry.get(component, *release.versions[component])
+        return Serving(record=record, release=release.number, generation=release.generation if release.pinned else None)
     recommended = parts.registry.alias(component, RECOMMENDED)
     if recommended is not None:
-        return recommended
+        return Serving(record=recommended)
     trained = {record.candidate: record for record in parts.registry.versions(component)}
     for name in (*PREFERRED[task], *trained):
         if name in trained:
-            return trained[name]
+            return Serving(record=trained[name])
     raise UserError(
         f"component '{component}' has no trained candidate.",
         remedy="Run `steelyard train` (or `steelyard weigh`) first.",
         code="workspace.not_trained",
     )
+
+
+def _note(parts: Parts, serving: Serving, generation: int, text: str) -> str:
+    """Keep which versions answered; returns the id to ask for it by."""
+    record = serving.record
+    trace = RequestTrace(
+        id=uuid4().hex,
+        at=utc_now(),
+        component=record.component,
+        candidate=record.candidate,
+        version=record.version,
+        release=serving.release,
+        generation=generation,
+        dataset=record.dataset,
+        text=text if parts.settings.releases.keep_questions else None,
+    )
+    parts.requests.note(trace)
+    return trace.id

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from steelyard.config import Settings
+from steelyard.registry.releases import Releases
+from steelyard.registry.requests import RequestLog
 from steelyard.registry.versions import Registry
 from steelyard.schema.errors import NotFoundError
 from steelyard.schema.progress import Report
@@ -26,6 +28,8 @@ class Parts:
         self.examples = Examples(folder, settings)
         self.toolbox = Toolbox(folder, settings, state)
         self.registry = Registry(state.registry)
+        self.releases = Releases(self.registry)
+        self.requests = RequestLog(state.requests)
 
     @cached_property
     def training(self) -> Training:

@@ -14,8 +14,13 @@ class State:
 
     @property
     def registry(self) -> Path:
-        """Versions, aliases, holdout uses (SQLite)."""
+        """Versions, releases, aliases and their history, holdout uses (SQLite)."""
         return self.root / "registry.sqlite"
+
+    @property
+    def requests(self) -> Path:
+        """Which versions answered each request (SQLite)."""
+        return self.root / "requests.sqlite"
 
     @property
     def corpus(self) -> Path:

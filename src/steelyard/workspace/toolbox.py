@@ -54,6 +54,14 @@ class Toolbox:
         return load_encoder(models.encoder, precision=models.precision, threads=models.threads or None)
 
     @cached_property
+    def exact_encoder(self) -> Encoder | None:
+        """The encoder that serves, in fp32; None when that is what serves."""
+        if getattr(self.encoder, "precision", "fp32") == "fp32":
+            return None
+        models = self.settings.models
+        return load_encoder(models.encoder, precision="fp32", threads=models.threads or None)
+
+    @cached_property
     def cached_encoder(self) -> CachedEncoder:
         """The encoder behind a cache of vectors by content: for labelled rows and passages, not for strangers' questions."""
         self.state.root.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,13 @@ from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
+from steelyard.evaluation.serving_form import UnderName, compare_forms
 from steelyard.registry.artefacts import artefact_hash, file_hashes, verify_artefact
 from steelyard.registry.versions import Registry
 from steelyard.schema.errors import MissingExtraError, ModelError, NotFoundError, nearest
 from steelyard.schema.items import Item, Split, Task
 from steelyard.schema.progress import Report
+from steelyard.schema.releases import Parity
 from steelyard.schema.runs import VersionRecord
 from steelyard.workspace.examples import Examples
 from steelyard.workspace.fingerprint import code_fingerprint, code_version, fingerprint
@@ -26,6 +28,9 @@ from steelyard.workspace.toolbox import Toolbox
 
 VALIDATION_ITEMS = 300
 """Rows a fresh version is scored on for the registry, all of which it has seen; enough to tell a broken fit, and quick."""
+
+PARITY_ITEMS = 100
+"""Validation rows on which a fit is compared with what was saved of it; one that differs is seen, and no candidate waits long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ class Training:
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
         files = file_hashes(folder)
+        served = self._make(candidate, tools).load(folder)
         record = VersionRecord(
             component=component,
             candidate=candidate,
@@ -109,12 +115,20 @@ class Training:
             code_version=code_version(),
             seed=tools.seed,
             seconds=seconds,
-            metrics=self._validate(component, fitted, split, tools),
+            metrics=self._validate(component, served, split, tools),
             created=now(),
             files=files,
+            parity=self._parity(fitted, served, split),
             cost_usd=seconds * self._toolbox.settings.economics.cpu_hour_usd / 3600,
         )
         return self._registry.add(record), True
+
+    @staticmethod
+    def _parity(fitted: Candidate, served: Candidate, split: Split) -> dict[str, Any]:
+        """Whether the form that was saved and serves says what the form that was fitted says, on validation rows."""
+        rows = split.validation[:PARITY_ITEMS]
+        names = {"reference_name": "the candidate as fitted", "served_name": "the candidate as loaded"}
+        return compare_forms(fitted, served, rows, **names).to_json()
 
     def _is_whole(self, record: VersionRecord) -> bool:
         """Whether a version's files are there and as registered: what was pruned or damaged is fitted again."""
@@ -134,6 +148,25 @@ class Training:
         verify_artefact(self._toolbox.state.root, record)
         tools = self._tools(record.component, record.candidate, cached=False, generation=generation)
         return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
+
+    def precision_parity(self, record: VersionRecord, items: Sequence[Item]) -> Parity | None:
+        """How a version that is served in int8 agrees with itself on fp32 vectors, row by row; None where it is served in fp32.
+
+        The conversion to ONNX has its own gate: an encoder that disagrees with torch is never written.
+        """
+        served, exact = self._toolbox.encoder, self._toolbox.exact_encoder
+        if exact is None:
+            return None
+        tools = self._tools(record.component, record.candidate, cached=False)
+        search = self._toolbox.search(exact) if tools.search is not None else None
+        reference = replace(tools, encoder=UnderName(exact, served.name), search=search)
+        return compare_forms(
+            self._make(record.candidate, reference).load(self._toolbox.state.root / record.folder),
+            self.load(record),
+            items,
+            reference_name=f"the same version with {exact.name}",
+            served_name=f"{record.candidate} with {served.name}",
+        )
 
     def refit(self, component: str, candidate: str, folder: Path, changed: Sequence[Item]) -> None:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""

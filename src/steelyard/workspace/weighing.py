@@ -116,6 +116,15 @@ class Weighing:
     def _measure(self, component: str, name: str, split: Split, report: Report) -> RunRecord:
         record, fitted = self._training.train(component, name, report)
         self.versions[(component, name)] = record
+        return self.run_of(record, split, report, fitted=fitted)
+
+    def run_of(self, record: VersionRecord, split: Split, report: Report, *, fitted: bool = False) -> RunRecord:
+        """The run of a version on the holdout of `split`: the one that is kept, else measured now and kept.
+
+        Raises:
+            ModelError: the version's files are gone or changed.
+        """
+        component, name = record.component, record.candidate
         key = fingerprint(
             inputs=record.inputs,
             holdout=[item.id for item in split.holdout],
