@@ -15,7 +15,8 @@ from steelyard.schema.errors import MissingExtraError, NotFoundError, nearest
 class Part:
     """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
 
-    Candidates also carry `approach`, `task`, what they need (`documents`), and whether they are the plain baseline of their task.
+    Candidates also carry `approach`, `task`, what they need (`documents`), whether they are the plain baseline of their task,
+    and whether their fit changes the encoder's own weights.
     """
 
     target: str
@@ -25,6 +26,7 @@ class Part:
     task: str | None = None
     needs: str | None = None
     baseline: bool = False
+    tunes_encoder: bool = False
 
 
 class Catalog:

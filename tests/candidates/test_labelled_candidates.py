@@ -17,7 +17,7 @@ from steelyard.schema.outputs import Request
 from steelyard.schema.scope import Scope
 
 ROUTERS = ["majority", "tfidf", "knn", "linear", "cascade"]
-WRITERS = ["template", "exemplar", "tuned-selector"]
+WRITERS = ["template", "exemplar", "tuned-selector", "tuned-exemplar"]
 TOOLS = Tools(encoder=FakeEncoder(), seed=1)
 STEMS = {
     "card": "my card is lost and I want the card blocked",
@@ -193,7 +193,7 @@ def test_writers_keep_every_value_verbatim(name, label):
         assert output.template in {row.output for row in train + validation}
 
 
-@pytest.mark.parametrize("name", ["exemplar", "tuned-selector"])
+@pytest.mark.parametrize("name", ["exemplar", "tuned-selector", "tuned-exemplar"])
 def test_writers_choose_by_the_message(name):
     rows = [replace(item, slots={}, output=f"{item.label} reply") for item in replies(label=True)]
     train, validation, holdout = cut(rows)
@@ -238,7 +238,7 @@ def test_closed_book_learns_what_held_last():
 
 
 def test_loading_and_predicting_need_no_training_libraries(tmp_path: Path):
-    for name in ("linear", "knn", "exemplar", "closed-book", "tuned-selector"):
+    for name in ("linear", "knn", "exemplar", "closed-book", "tuned-selector", "tuned-exemplar"):
         fitted(name)[0].save(tmp_path / name)
     script = """
 import sys
@@ -248,7 +248,7 @@ from steelyard.candidates.interface import Tools
 from steelyard.models.fake import FakeEncoder
 from steelyard.schema.outputs import Request
 from steelyard.schema.scope import Scope
-for name in ("linear", "knn", "exemplar", "closed-book", "tuned-selector"):
+for name in ("linear", "knn", "exemplar", "closed-book", "tuned-selector", "tuned-exemplar"):
     candidate = CANDIDATES.load(name)(Tools(encoder=FakeEncoder())).load(Path(sys.argv[1]) / name)
     candidate.predict(Request(text="my card", slots={"name": "Kim"}), Scope())
 heavy = {"sklearn", "torch", "scipy", "transformers"} & {name.partition(".")[0] for name in sys.modules}

@@ -115,7 +115,7 @@ def test_the_baseline_being_as_good_comes_out_as_a_reason():
     decision = recommend_measured(component([base, tuned], [pair(tuned, base, p=0.4)], baseline="majority-knn"))
     assert decision.candidate == "majority-knn"
     reason = next(reason for reason in decision.reasons if reason.criterion == "baseline_as_good")
-    assert "The baseline majority-knn is as good here: contrastive differs" in reason.because
+    assert "The baseline is as good: contrastive differs from majority-knn by" in reason.because
     assert "0.5 points (-2.5 to 3.5)" in reason.because
 
 

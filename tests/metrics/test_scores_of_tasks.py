@@ -45,8 +45,13 @@ def test_declining_is_right_exactly_for_what_is_out_of_scope():
         "accuracy": 0,
         "in_scope_accuracy": 0,
         "coverage": 0,
+        "out_of_scope_precision": 0,
     }
-    assert scored(classify_scores(ticket("oos"), declined, "oos")) == {"accuracy": 1, "out_of_scope_recall": 1}
+    assert scored(classify_scores(ticket("oos"), declined, "oos")) == {
+        "accuracy": 1,
+        "out_of_scope_recall": 1,
+        "out_of_scope_precision": 1,
+    }
     assert scored(classify_scores(ticket("oos"), known, "oos")) == {"accuracy": 0, "out_of_scope_recall": 0}
 
 
@@ -99,12 +104,14 @@ def test_answerable_and_unanswerable_questions_are_scored_apart():
         "exact_match": 0,
         "token_f1": pytest.approx(0.5),  # `it is $5` against `$5`: 2 x 1 / (3 + 1)
         "containment": 1,
+        "coverage": 1,
     }
     assert scored(answer_scores(known, declined)) == {
         "accuracy": 0,
         "exact_match": 0,
         "token_f1": 0,
         "containment": 0,
+        "coverage": 0,
         "refusal_precision": 0,
     }
     assert scored(answer_scores(unknown, declined)) == {"accuracy": 1, "refusal_recall": 1, "refusal_precision": 1}

@@ -90,5 +90,11 @@ CANDIDATES = Catalog(
             task="write",
             approach="fine_tune",
         ),
+        "tuned-exemplar": Part(
+            "steelyard.candidates.write_hybrid:TunedExemplar",
+            "a tuned head chooses what to say, the reply to the nearest past message says it",
+            task="write",
+            approach="hybrid",
+        ),
     },
 )

@@ -234,22 +234,26 @@ def _show_component(out: Console, component: ComponentResult, months: int) -> No
     out.print(_component_table(component, months, wide=out.width >= WIDE))
     reason = sentences.main_reason(component)
     notes = [] if reason is None else [("why", reason.because)]
+    notes += [("", said) for said in sentences.plain_verdicts(component) if reason is None or said != reason.because]
     if decision.next_step:
         notes.append(("next", decision.next_step))
-    _notes(out, notes, quiet=[*_ruled_out(component), *_not_measured(component)])
+    refusals = [("refusals", wording.REFUSALS_NOTE.partition(": ")[2])] if sentences.has_refusals(component) else []
+    _notes(out, notes, quiet=[*refusals, *_ruled_out(component), *_not_measured(component)])
 
 
 def _component_table(component: ComponentResult, months: int, *, wide: bool) -> Table:
     from rich.text import Text
 
-    from steelyard.decision import wording
+    from steelyard.decision import sentences, wording
 
+    declines = sentences.has_refusals(component)
     more: tuple[tuple[str, bool], ...] = (("build", True), ("refresh", True), ("leaks", True)) if wide else ()
     table = _table(
         "",
         "candidate",
         "approach",
         (wording.metric_name(component.metric), True),
+        *((("refusals", True),) if declines else ()),
         ("p95", True),
         *more,
         (f"{months} months", True),
@@ -263,7 +267,9 @@ def _component_table(component: ComponentResult, months: int, *, wide: bool) -> 
             "▶" if chosen else "",
             one.name,
             Text(wording.verdict_name(one.approach), COLOURS[one.approach]),
-            wording.interval_text(one.quality),
+            # Eighty columns hold the refusals as well where the share itself is said in whole per cent.
+            wording.interval_text(one.quality, 1 if wide or not declines else 0),
+            *((wording.refusals_text(one.refusals),) if declines else ()),
             wording.milliseconds(one.p95_ms),
             *details,
             wording.usd(one.usd_total),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from steelyard.decision.choice import Choice, choose, comparison, quality, shown, usd_per_error
+from steelyard.decision.honest import about_baseline, about_tuning, gap_text
 from steelyard.decision.phrases import usd
 from steelyard.schema.decision import (
     APPROACHES,
@@ -101,23 +102,15 @@ def _about_quality(component: MeasuredComponent, choice: Choice) -> Iterator[Rea
         nearest_first = sorted(beaten, key=lambda one: -quality(one).mean)
         rival, rest = nearest_first[0], [one.name for one in nearest_first[1:]]
         also = f", and than {_listed(rest)} by more" if rest else ""
-        because = (
-            f"{chosen.name} is better than {rival.name} by {_gap(component, chosen, rival)} on the same {n} rows{also}."
-        )
+        because = f"{chosen.name} is better than {rival.name} by {gap_text(component, chosen, rival)} on the same {n} rows{also}."
         yield Reason(
             criterion="wrong_answer_cost", argues_for=chosen.approach, weight=0.9, because=because, kind="measured"
         )
-    baseline = next((one for one in choice.tied if one.name == component.baseline), None)
-    if baseline is not None and chosen in choice.tied and len(choice.tied) > 1:
-        rivals = [one for one in choice.tied if one is not baseline]
-        rival = max(rivals, key=lambda one: quality(one).mean)
-        gap = _gap(component, rival, baseline)
-        because = f"The baseline {baseline.name} is as good here: {rival.name} differs by {gap} on {n} rows, which shows nothing."
-        yield Reason(
-            criterion="baseline_as_good", argues_for=baseline.approach, weight=0.8, because=because, kind="measured"
-        )
-    elif chosen is not leader and chosen in choice.tied:
-        gap = _gap(component, leader, chosen)
+    plain = list(about_baseline(component, choice))
+    yield from plain
+    yield from about_tuning(component)
+    if not plain and chosen is not leader and chosen in choice.tied:
+        gap = gap_text(component, leader, chosen)
         because = f"{leader.name} has the higher mean, but the difference is not shown: {gap} on {n} rows."
         yield Reason(
             criterion="no_difference", argues_for=chosen.approach, weight=0.7, because=because, kind="measured"
@@ -151,21 +144,6 @@ def _about_cost(choice: Choice, chosen: CandidateEvidence) -> Reason:
     because = f"{chosen.name} costs {usd(mine)} over the horizon, quality priced in, {next_best.name} {usd(theirs)}."
     weight = min(0.8, 0.2 + abs(theirs - mine) / max(abs(theirs), 1.0)) if mine <= theirs else 0.2
     return Reason(criterion="total_cost", argues_for=chosen.approach, weight=weight, because=because, kind="measured")
-
-
-def _gap(component: MeasuredComponent, first: CandidateEvidence, second: CandidateEvidence) -> str:
-    """The difference of two candidates with its interval, in percentage points of the metric."""
-    found = comparison(component, first.name, second.name)
-    if found is None:
-        return f"{_points(quality(first).mean - quality(second).mean)} points, not compared in pairs"
-    one, sign = found
-    low, high = sorted((sign * one.difference.low, sign * one.difference.high))
-    return f"{_points(sign * one.difference.mean)} points ({_points(low)} to {_points(high)})"
-
-
-def _points(difference: float) -> str:
-    # Rounded first: -0.0004 would be written as -0.0.
-    return f"{round(100 * difference, 1) + 0.0:.1f}"
 
 
 def _listed(names: list[str]) -> str:

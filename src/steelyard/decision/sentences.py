@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from steelyard.decision.honest import PLAIN_VERDICTS
 from steelyard.decision.wording import (
     ROW_NAMES,
     TASK_NAMES,
@@ -77,6 +78,16 @@ def main_reason(component: ComponentResult) -> Reason | None:
     wanted = {decision.recommendation, chosen.approach if chosen else decision.recommendation}
     speaking = [one for one in decision.reasons if one.argues_for in wanted]
     return next(iter(speaking or decision.reasons), None)
+
+
+def has_refusals(component: ComponentResult) -> bool:
+    """Whether the rows show how any candidate declines."""
+    return any({"recall", "precision"} & set(one.refusals) for one in component.candidates)
+
+
+def plain_verdicts(component: ComponentResult) -> list[str]:
+    """What must be said whatever is recommended: the baseline is as good, do not tune the encoder. Empty where neither is true."""
+    return [one.because for one in component.decision.reasons if one.criterion in PLAIN_VERDICTS]
 
 
 def component_sentence(component: ComponentResult) -> str:

@@ -57,6 +57,8 @@ CRITERION_NAMES: Mapping[str, str] = {
     "total_cost": "total cost",
     "no_difference": "no difference shown",
     "baseline_as_good": "baseline as good",
+    "do_not_tune": "do not tune the encoder",
+    "tuning_pays": "tuning the encoder pays",
     "provenance": "citations and audit",
     "scoping": "who may see what",
     "update_rate": "how often it changes",
@@ -199,20 +201,36 @@ def signed_points(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
-def interval_text(interval: Interval | None) -> str:
+def interval_text(interval: Interval | None, digits: int = 1) -> str:
     r"""A mean with its interval, in per cent.
 
     >>> interval_text(Interval(mean=0.909, low=0.868, high=0.95, n=186))
     '90.9\xa0% (86.8\xa0to\xa095.0)'
     """
-    return "–" if interval is None or not interval.n else f"{percent(interval.mean)} ({ends(interval)})"
+    return "–" if interval is None or not interval.n else f"{percent(interval.mean, digits)} ({ends(interval, digits)})"
 
 
-def ends(interval: Interval) -> str:
+def refusals_text(refusals: Mapping[str, Interval]) -> str:
+    """Recall and precision of refusals, in whole per cent; a dash where the rows show neither.
+
+    >>> half = Interval(mean=0.5, low=0.4, high=0.6, n=10)
+    >>> refusals_text({"recall": half, "precision": half}), refusals_text({"recall": half}), refusals_text({})
+    ('50/50', '50/–', '–')
+    """
+    if "recall" not in refusals and "precision" not in refusals:
+        return "–"
+    ends_ = [f"{100 * refusals[kind].mean:.0f}" if kind in refusals else "–" for kind in ("recall", "precision")]
+    return "/".join(ends_)
+
+
+REFUSALS_NOTE = "refusals: of what it should decline, the per cent that it declines / of what it declines, the per cent that it should"
+
+
+def ends(interval: Interval, digits: int = 1) -> str:
     """The two ends of an interval, in per cent without the sign; empty where no item was scored."""
     if math.isnan(interval.mean):
         return ""
-    return f"{100 * interval.low:.1f}{SPACE}to{SPACE}{100 * interval.high:.1f}"
+    return f"{100 * interval.low:.{digits}f}{SPACE}to{SPACE}{100 * interval.high:.{digits}f}"
 
 
 def usd(value: float | None) -> str:

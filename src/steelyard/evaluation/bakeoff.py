@@ -32,13 +32,14 @@ PAIR = ("rag", "fine_tune")
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What the table of candidates says of one: role, approach, whether it is a plain baseline, and what it can do."""
+    """What the table of candidates says of one: role, approach, whether it is a plain baseline, how simple, and if it tunes the encoder."""
 
     name: str
     approach: Approach
     role: str
     baseline: bool = False
     simplicity: int = 0
+    tunes_encoder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +242,7 @@ def _evidence(
         total_draws=priced.draws(result.name),
         p_cheapest=result.p_cheapest,
         simplicity=listed.simplicity,
+        tunes_encoder=listed.tunes_encoder,
     )
 
 

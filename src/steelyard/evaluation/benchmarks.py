@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, str] = {
     "labels": "steelyard.evaluation.bench_labels:bench_labels",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
+    "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
 }
 
 NEED_NO_DATA = frozenset({"statistics", "gates"})

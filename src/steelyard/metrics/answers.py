@@ -63,7 +63,8 @@ def answer_scores(item: Item, output: Output) -> dict[str, Score]:
     """Scores of one answer, 0.0 to 1.0.
 
     `accuracy`: an answerable question is answered with one of its answers contained, an unanswerable one declined. `exact_match`,
-    `token_f1` and `containment` exist for answerable questions (declining scores 0.0). `refusal_recall` exists for unanswerable
+    `token_f1` and `containment` exist for answerable questions (declining scores 0.0), as does
+    `coverage` (not declined). `refusal_recall` exists for unanswerable
     questions, `refusal_precision` for declined ones.
     """
     text = "" if output.abstained else output.text
@@ -75,6 +76,7 @@ def answer_scores(item: Item, output: Output) -> dict[str, Score]:
         "exact_match": exact_match(text, item.answers) if item.answerable else unanswerable,
         "token_f1": token_f1(text, item.answers) if item.answerable else unanswerable,
         "containment": contained if item.answerable else unanswerable,
+        "coverage": 1.0 - declined if item.answerable else unanswerable,
         "refusal_recall": Unscored("the question has an answer") if item.answerable else declined,
         "refusal_precision": float(not item.answerable) if output.abstained else Unscored("the question was answered"),
     }

@@ -23,7 +23,8 @@ def classify_scores(item: Item, output: Output, out_of_scope_label: str) -> dict
     """Scores of one item, each 0.0 or 1.0.
 
     `accuracy`: the decided label is the item's, where declining is right exactly for out-of-scope items. `in_scope_accuracy` and
-    `coverage` (not declined) exist for in-scope items, `out_of_scope_recall` (declined) for the others.
+    `coverage` (not declined) exist for in-scope items, `out_of_scope_recall` (declined) for the others, `out_of_scope_precision`
+    (it was right to) for declined ones.
     """
     right = float(decided_label(output, out_of_scope_label) == item.label)
     declined = float(decided_label(output, out_of_scope_label) == out_of_scope_label)
@@ -34,6 +35,7 @@ def classify_scores(item: Item, output: Output, out_of_scope_label: str) -> dict
         "in_scope_accuracy": in_scope if outside else right,
         "coverage": in_scope if outside else 1.0 - declined,
         "out_of_scope_recall": declined if outside else beyond,
+        "out_of_scope_precision": float(outside) if declined else Unscored("the item was not declined"),
     }
 
 

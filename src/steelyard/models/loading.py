@@ -73,11 +73,16 @@ def load_minilm(cache: Path | None = None, precision: Precision = "auto", thread
     # Keyed by the converter alone, so that a machine with only the cache finds it without the package.
     target = cache_folder(cache) / "encoders" / f"{MINILM}-v{CONVERTER}.{LAYOUT}"
     if not (target / MANIFEST).is_file():
-        convert(_minilm_source(), target, MINILM)
+        convert(minilm_source(), target, MINILM)
     return OnnxEncoder(target, precision, threads)
 
 
-def _minilm_source() -> Path:
+def minilm_source() -> Path:
+    """The folder of the embedded encoder's original weights.
+
+    Raises:
+        MissingExtraError: they are not installed.
+    """
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise MissingExtraError(

@@ -261,7 +261,7 @@ class CandidateEvidence:
     everything, quality priced in. `total_draws` are totals under uncertain inputs, the i-th draw of every candidate sharing
     its inputs; without them `p_cheapest` may be given. `simplicity` orders ties, smaller first; candidates of equal
     simplicity stand in the order of `APPROACHES`. `can_erase`: a deleted document is gone from its answers. `stays_here`: no
-    data leaves for a provider.
+    data leaves for a provider. `tunes_encoder`: its fit changed the encoder's own weights.
     """
 
     name: str
@@ -283,6 +283,7 @@ class CandidateEvidence:
     total_draws: tuple[float, ...] = ()
     p_cheapest: float | None = None
     simplicity: int = 0
+    tunes_encoder: bool = False
     not_measured: str | None = None
 
     @property

@@ -14,6 +14,10 @@ from steelyard.schema.statistics import Comparison, Interval
 NO_NUMBERS: Mapping[str, float] = MappingProxyType({})
 NO_INTERVALS: Mapping[str, Interval] = MappingProxyType({})
 
+REFUSAL_RECALL = "refusal_recall", "out_of_scope_recall"
+REFUSAL_PRECISION = "refusal_precision", "out_of_scope_precision"
+"""What declining is called in the metrics of answers and of labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateResult:
@@ -57,6 +61,19 @@ class CandidateResult:
     run_key: str | None = None
     samples: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def refusals(self) -> Mapping[str, Interval]:
+        """How it declines, as far as the rows could show.
+
+        `recall`: share of what it should decline that it declines; `precision`: share of its refusals that were right; `coverage`: share
+        of the rest that it does not decline.
+        """
+        names = {"recall": REFUSAL_RECALL, "precision": REFUSAL_PRECISION, "coverage": ("coverage",)}
+        found = {
+            kind: next((self.metrics[name] for name in of if name in self.metrics), None) for kind, of in names.items()
+        }
+        return {kind: interval for kind, interval in found.items() if interval is not None}
+
     def to_json(self) -> dict[str, Any]:
         """The candidate with the keys of `weigh --json`."""
         return {
@@ -89,6 +106,7 @@ class CandidateResult:
             "tokens": {"in": self.tokens_in, "out": self.tokens_out},
             "leaks": self.leaks,
             "refusal_recall": self.refusal_recall,
+            "refusals": {kind: interval.to_json() for kind, interval in self.refusals.items()},
             "run": self.run_key,
             "samples": [dict(sample) for sample in self.samples],
         }

@@ -71,8 +71,10 @@ class Weighing:
         runs: list[RunRecord] = []
         late: list[str] = []
         for done, name in enumerate(names, start=1):
-            # The first candidate is always built: a bake-off without any result helps nobody.
-            if clock.is_over and runs:
+            # The first candidate is always built: a bake-off without any result helps nobody. So is one that tunes and retrieves:
+            # published results disagree on that cell, so it is never left open.
+            fourth = _is_hybrid(name) and not any(run.approach == "hybrid" for run in runs)
+            if clock.is_over and runs and not fourth:
                 late.append(name)
                 continue
             runs.append(self._measure(component, name, split, report))
@@ -88,6 +90,7 @@ class Weighing:
             Unmeasured(listed=listed[name], why="the time budget was spent; raise --budget-s") for name in late
         ]
         settings = self._examples.component(component)
+        unmeasured += _left_out(component, settings.task, names)
         unmeasured += self._with_generator(settings.task, split, names)
         return decide_component(
             component,
@@ -219,8 +222,24 @@ def listed_candidate(name: str) -> Listed:
         approach=part.approach,  # type: ignore[arg-type]
         role=part.role,
         baseline=part.baseline,
-        simplicity=0 if plain else 2 if part.approach == "hybrid" else 1,
+        simplicity=0 if plain else 2 if part.approach == "hybrid" or part.tunes_encoder else 1,
+        tunes_encoder=part.tunes_encoder,
     )
+
+
+def _is_hybrid(name: str) -> bool:
+    return CANDIDATES.part(name).approach == "hybrid"
+
+
+def _left_out(component: str, task: Task, names: Sequence[str]) -> list[Unmeasured]:
+    """The embedded hybrids of a task that the settings leave out, when they leave out all: the open cell is said, never hidden."""
+    hybrids = [
+        name for name, part in CANDIDATES if part.task == task and part.needs != "generator" and _is_hybrid(name)
+    ]
+    if any(name in names for name in hybrids):
+        return []
+    why = f"left out by `candidates` under [components.{component}], so no hybrid was measured"
+    return [Unmeasured(listed=listed_candidate(name), why=why) for name in hybrids]
 
 
 def evaluation_fingerprint() -> str:
