@@ -210,7 +210,7 @@ def main(kind: str, seed: int, count: int, folder: Path) -> dict[str, object]:
     failures: list[str] = []
     took: list[float] = []
     kills = point = 0
-    while kills < count and point < 4 * count:
+    while kills < count and point < 15 * count:
         point += 1
         root = folder / f"{point}"
         shutil.copytree(base, root)

@@ -302,3 +302,15 @@ def test_no_file_holds_what_was_purged(tmp_path, exact_rows):
     assert b"sentinel" not in held
     assert b"otherword" not in held
     assert b"invoice" in held
+
+
+def test_a_table_that_a_crash_left_without_a_manifest_holds_nothing(tmp_path):
+    store = LanceStore(tmp_path)
+    store.stage(1, staged([passage("a", "refund")]), [])
+    for manifest in (tmp_path / "passages.lance" / "_versions").iterdir():
+        manifest.unlink()
+    again = LanceStore(tmp_path)
+    assert again.count(1) == 0
+    again.discard(1)
+    again.stage(1, staged([passage("b", "refund")]), [])
+    assert ids(LanceStore(tmp_path).lexical("refund", ANYONE, 5, 1)) == ["b"]

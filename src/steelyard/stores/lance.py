@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
@@ -278,7 +279,8 @@ class LanceStore(Searching):
 
     def _table(self) -> Any:
         """The LanceDB table, or None while nothing was ever staged."""
-        if self._opened is None and (self.folder / f"{TABLE}.lance").is_dir():
+        # A folder without a manifest is what a crash left of the first staging: nothing was ever in it.
+        if self._opened is None and any((self.folder / f"{TABLE}.lance" / "_versions").glob("*.manifest")):
             import lancedb
 
             self._opened = lancedb.connect(str(self.folder)).open_table(TABLE)
@@ -287,6 +289,7 @@ class LanceStore(Searching):
     def _create(self, fresh: Any) -> Any:
         import lancedb
 
+        shutil.rmtree(self.folder / f"{TABLE}.lance", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         return lancedb.connect(str(self.folder)).create_table(TABLE, fresh)
 
