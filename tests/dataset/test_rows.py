@@ -247,3 +247,12 @@ def test_what_is_written_as_json_lines_is_read_back(tmp_path_factory, pairs):
     )
     items = read_items(path, "classify").items
     assert [(item.text, item.label) for item in items] == [(text.strip(), label.strip()) for text, label in pairs]
+
+
+def test_half_a_character_is_an_error_of_its_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = ['{"text": "a \\ud83d", "label": "x"}', '{"text": "a \\ud83d\\ude00", "label": "x"}']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    rows = scan_items(path, "classify")
+    assert [(one.code, one.row) for one in rows.findings] == [("dataset.bad_json", 1)]
+    assert [item.text for item in rows.items] == ["a 😀"]

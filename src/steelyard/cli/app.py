@@ -13,6 +13,7 @@ from steelyard.cli import (
     asking,
     corpus,
     data,
+    data_group,
     decide,
     inspecting,
     measuring,
@@ -70,7 +71,21 @@ def _workspace(
     context.obj = workspace
 
 
-for room in (starting, decide, tco, prices, data, corpus, asking, weighing, releasing, versions, inspecting, measuring):
+for room in (
+    starting,
+    decide,
+    tco,
+    prices,
+    data,
+    data_group,
+    corpus,
+    asking,
+    weighing,
+    releasing,
+    versions,
+    inspecting,
+    measuring,
+):
     room.register(app)
 
 

@@ -46,6 +46,10 @@ class ComponentSettings:
     """The label of messages that no other label fits."""
     candidates: tuple[str, ...] = ()
     """Candidates to weigh; empty means all of the task."""
+    origin: str | None = None
+    """Where the rows come from, in a sentence, for the data card."""
+    licence: str | None = None
+    """Under which licence or agreement the rows may be used, for the data card."""
     updates_per_year: float | None = None
     """Changes a year this component must follow; None: see `[traffic]` for answers, once a year for the others."""
 

@@ -23,10 +23,10 @@ TYPO_SIMILARITY = 0.85
 TYPO_SHARE = 0.2  # a misspelt label has few rows beside the right one
 
 
-def check_items(items: Sequence[Item], file: str | None = None) -> list[Finding]:
+def check_items(items: Sequence[Item], file: str | None = None, *, cut: bool = True) -> list[Finding]:
     """Findings about the rows of one file: repeats, contradicting labels and answers, class sizes, slots, hints of personal data.
 
-    At most 20 findings of a code; a last one counts the rest. Findings here never forbid the use of the rows.
+    With `cut` at most 20 findings of a code; a last one counts the rest. Findings here never forbid the use of the rows.
     """
     found = _repeats(items, file)
     if items and all(item.task == "classify" for item in items):
@@ -34,10 +34,12 @@ def check_items(items: Sequence[Item], file: str | None = None) -> list[Finding]
     found += contradictory_answers([item for item in items if item.task == "answer"], file)
     found += misfitting_slots([item for item in items if item.task == "write"], file)
     found += check_personal(items, file)
-    return capped(found)
+    return capped(found) if cut else found
 
 
-def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = None) -> list[Finding]:
+def check_split(
+    split: Split, extra: Sequence[Item] = (), file: str | None = None, *, cut: bool = True
+) -> list[Finding]:
     """Findings about what learning could have seen of the holdout: train, validation, and `extra` rows learned from elsewhere.
 
     A holdout row with the same or nearly the same text among them is a `dataset.leak`, severity error, named by its row. Where
@@ -72,7 +74,7 @@ def check_split(split: Split, extra: Sequence[Item] = (), file: str | None = Non
         found += _overlaps(split, pairs, file)
         found += _split_groups(split, file)
     found += _coverage(split, file)
-    return capped(found)
+    return capped(found) if cut else found
 
 
 def _overlaps(split: Split, pairs: Sequence[Pair], file: str | None) -> list[Finding]:

@@ -108,6 +108,10 @@ def _json_lines(lines: list[str | None], file: str) -> RawFile:
             message = f"the line is a JSON {_kind(value)}, not an object."
             findings.append(_error("dataset.bad_json", message, "Write one JSON object a line.", file, number))
             continue
+        if "\\ud" in line.lower() and not _is_whole(value):
+            message = "the line holds half of a character (a lone \\ud8xx escape)."
+            findings.append(_error("dataset.bad_json", message, "Write the whole character.", file, number))
+            continue
         values = {str(key).strip().lower(): entry for key, entry in value.items()}
         columns.update(dict.fromkeys(values))
         rows.append(RawRow(row=number, values=values))
@@ -176,6 +180,15 @@ def _delimiter(header: str) -> str:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether the texts inside can be written as UTF-8: JSON escapes can name one half of a surrogate pair."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from steelyard.dataset.cells import Cells
+from steelyard.dataset.content import content_key
 from steelyard.dataset.files import RawRow, read_rows
 from steelyard.dataset.places import places_of
 from steelyard.schema.errors import DataError, nearest
@@ -289,24 +288,3 @@ def _named(items: list[Item], file: str) -> tuple[list[Item], list[Finding]]:
             item = replace(item, id=base if copies[base] == 1 else f"{base}-{copies[base]}")
         named.append(item)
     return named, findings
-
-
-def content_key(item: Item) -> str:
-    """SHA-256, in hex, of what a row says, whatever its id or place in the file."""
-    content: dict[str, Any] = {
-        "task": item.task,
-        "text": item.text,
-        "label": item.label,
-        "answers": list(item.answers),
-        "answerable": item.answerable,
-        "source": item.source,
-        "groups": sorted(item.groups),
-        "valid_from": item.valid_from.isoformat() if item.valid_from else None,
-        "valid_to": item.valid_to.isoformat() if item.valid_to else None,
-        "slots": dict(sorted(item.slots.items())),
-        "output": item.output,
-        "group": item.group,
-    }
-    if item.split is not None:
-        content["split"] = item.split
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

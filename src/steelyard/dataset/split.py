@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from fractions import Fraction
 
+from steelyard.dataset.content import content_key
 from steelyard.dataset.duplicates import connected, near_duplicates
-from steelyard.dataset.rows import content_key
 from steelyard.schema.items import Item, Split, SplitName
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -19,8 +19,13 @@ NAMES: tuple[SplitName, SplitName, SplitName] = ("train", "validation", "holdout
 
 def dataset_hash(items: Iterable[Item]) -> str:
     """SHA-256, in hex, of the rows' contents: the dataset's name. The order of rows and their ids do not matter."""
+    return hash_of_keys(content_key(item) for item in items)
+
+
+def hash_of_keys(keys: Iterable[str]) -> str:
+    """The dataset's name from the keys of its rows, see `content_key`."""
     whole = hashlib.sha256()
-    for key in sorted(content_key(item) for item in items):
+    for key in sorted(keys):
         whole.update(key.encode())
     return whole.hexdigest()
 

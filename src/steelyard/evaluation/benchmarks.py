@@ -19,12 +19,13 @@ BENCHMARKS: Mapping[str, str] = {
     "chunking": "steelyard.evaluation.bench_chunking:bench_chunking",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "labels": "steelyard.evaluation.bench_labels:bench_labels",
+    "data": "steelyard.evaluation.bench_data:bench_data",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
 }
 
-NEED_NO_DATA = frozenset({"statistics", "gates"})
+NEED_NO_DATA = frozenset({"data", "statistics", "gates"})
 """Benchmarks whose truth is planted."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates.system import System
-from steelyard.dataset.rows import content_key
+from steelyard.dataset.content import content_key
 from steelyard.evaluation.costing import check_prices, updates_per_year
 from steelyard.evaluation.run import now
 from steelyard.evaluation.systems import CaseResult, compare_systems, parts_of, run_cases, system_result

@@ -36,39 +36,51 @@ class Audit:
         self._folder = examples.folder
 
     def findings(self, report: Report) -> list[Finding]:
-        """Everything wrong or worth knowing, file by file; what was found on the same data before is not looked for again."""
+        """Everything wrong or worth knowing, file by file; what was found on the same data before is not looked for again.
+
+        Of what concerns single rows at most 20 findings of a code are told for each component, and the rest counted.
+        """
         found: list[Finding] = []
         for name in self._settings.components:
-            found += self._of_component(name, report)
+            plain, many = self._of_component(name, report)
+            found += [*plain, *capped(many)]
         if self._settings.system.cases is not None:
             found += self._of_cases(self._settings.system.cases)
         return found
 
-    def _of_component(self, name: str, report: Report) -> list[Finding]:
+    def all_of(self, component: str, report: Report) -> list[Finding]:
+        """Every finding about a component's rows, however many."""
+        plain, many = self._of_component(component, report)
+        return [*plain, *many]
+
+    def _of_component(self, name: str, report: Report) -> tuple[list[Finding], list[Finding]]:
+        """Problems of the files, and what the audit of the rows found."""
         settings = self._examples.component(name)
         review = LabelReview(self._folder, name)
-        key = self._key([name], sorted(review.kept()))
         path = self._state.checks / "components" / f"{name}.json"
+        key = self._key([name], sorted(review.kept()))
         known = self._remembered(path, key)
         if known is not None:
             return known
-        items, found = self._findings_of(name, settings)
+        items, plain = self._scan(self._examples.file_of(name), settings.task)
+        plain += self._findings_beside(settings)
+        many = self._audited(name, items, plain)
         complete = True
         if settings.task == "classify" and items:
             labels, complete = self._label_errors(name, items, review, report)
-            found += labels
+            many += labels
         if complete:
-            self._remember(path, key, items, found)
-        return found
+            self._remember(path, key, items, plain, many)
+        return plain, many
 
     def _of_cases(self, file: str) -> list[Finding]:
         key = self._key(list(self._settings.components), [file, _digest(self._folder / file)])
         path = self._state.checks / "cases.json"
         known = self._remembered(path, key)
         if known is not None:
-            return known
+            return known[0]
         items, found = self._findings_of_cases(file)
-        self._remember(path, key, items, found)
+        self._remember(path, key, items, found, [])
         return found
 
     def _key(self, names: Sequence[str], more: Any) -> str:
@@ -90,43 +102,44 @@ class Audit:
             more=more,
         )
 
-    def _remembered(self, path: Path, key: str) -> list[Finding] | None:
+    def _remembered(self, path: Path, key: str) -> tuple[list[Finding], list[Finding]] | None:
         """The findings of the last time, None when anything changed since; a review file that was taken away is made again."""
         try:
             last = json.loads(path.read_text(encoding="utf-8"))
             files = {**last["documents"], **last["review"]}
             if last["key"] != key or any((self._folder / file).is_file() != there for file, there in files.items()):
                 return None
-            return [Finding(**one) for one in last["findings"]]
+            return [Finding(**one) for one in last["plain"]], [Finding(**one) for one in last["many"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None  # never made, or made by another version
 
-    def _remember(self, path: Path, key: str, items: Sequence[Item], found: Sequence[Finding]) -> None:
+    def _remember(
+        self, path: Path, key: str, items: Sequence[Item], plain: Sequence[Finding], many: Sequence[Finding]
+    ) -> None:
         documents = {item.source: (self._folder / item.source).is_file() for item in items if item.source}
         review = LabelReview(self._folder, path.stem)
-        suspects = any(finding.code == SUSPECT for finding in found)
         record = {
             "key": key,
             "documents": documents,
-            "review": {review.shown: True} if suspects else {},
-            "findings": [finding.to_json() for finding in found],
+            "review": {review.shown: True} if any(finding.code == SUSPECT for finding in many) else {},
+            "plain": [finding.to_json() for finding in plain],
+            "many": [finding.to_json() for finding in many],
         }
         write_whole(path, json.dumps(record, ensure_ascii=False))
 
-    def _findings_of(self, name: str, settings: ComponentSettings) -> tuple[Sequence[Item], list[Finding]]:
-        file = self._examples.file_of(name)
-        items, found = self._scan(file, settings.task)
-        found += self._findings_beside(settings)
+    def _audited(self, name: str, items: Sequence[Item], plain: Sequence[Finding]) -> list[Finding]:
+        """What the rows say about each other, and the parts of the split where the files are sound."""
         if not items:
-            return items, found
-        found += check_items(items, file)
+            return []
+        file = self._examples.file_of(name)
+        found = check_items(items, file, cut=False)
         found += self._unknown_sources(items, file)
-        if not any(finding.severity == "error" and finding.file == file for finding in found):
+        if not any(finding.severity == "error" and finding.file == file for finding in (*plain, *found)):
             try:
-                found += check_split(self._examples.split(name), file=file)
+                found += check_split(self._examples.split(name), file=file, cut=False)
             except UserError as error:
                 found.append(_of_error(error, file))
-        return items, found
+        return found
 
     def _label_errors(
         self, name: str, items: Sequence[Item], review: LabelReview, report: Report
@@ -143,7 +156,7 @@ class Audit:
             )
             return [note], False
         review.write(file, items, found)
-        return capped(suspect_findings(found, items, file, review.shown)), True
+        return suspect_findings(found, items, file, review.shown), True
 
     def _findings_beside(self, settings: ComponentSettings) -> list[Finding]:
         """What is wrong with the files that a component names beside its rows."""

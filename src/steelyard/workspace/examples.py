@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steelyard.config import ComponentSettings, Settings
-from steelyard.dataset.rows import content_key, read_items
+from steelyard.config import ComponentSettings, MeasureSettings, Settings
+from steelyard.dataset.content import content_key
+from steelyard.dataset.rows import read_items
 from steelyard.dataset.split import split_items, valid_at
 from steelyard.schema.errors import DataError, NotFoundError, UserError, nearest
 from steelyard.schema.findings import Finding
@@ -26,6 +27,12 @@ class Examples:
         self.folder = folder
         self._settings = settings
         self._splits: dict[str, Split] = {}
+        self._rows: dict[str, tuple[Item, ...]] = {}
+
+    @property
+    def measure(self) -> MeasureSettings:
+        """What splits are drawn by."""
+        return self._settings.measure
 
     def split(self, component: str) -> Split:
         """Train, validation and holdout of a component; questions that do not hold today are left out.
@@ -128,8 +135,11 @@ class Examples:
         return tuple(replace(item, source=located(item.source)) if item.source else item for item in items)
 
     def _read(self, settings: ComponentSettings, component: str) -> tuple[Item, ...]:
-        name = self._file(settings)
-        return self.located(read_items(self._path(name, f"[components.{component}]"), settings.task, name).items, name)
+        if component not in self._rows:
+            name = self._file(settings)
+            path = self._path(name, f"[components.{component}]")
+            self._rows[component] = self.located(read_items(path, settings.task, name).items, name)
+        return self._rows[component]
 
     def _path(self, name: str, where: str) -> Path:
         path = self.folder / name

@@ -53,6 +53,11 @@ class State:
         return self.root / "quality.json"
 
     @property
+    def datasets(self) -> Path:
+        """Versions of the labelled data (SQLite); cannot be rebuilt."""
+        return self.root / "datasets.sqlite"
+
+    @property
     def checks(self) -> Path:
         """What `check` found last, by component."""
         return self.root / "checks"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steelyard.dataset.rows import content_key
+from steelyard.dataset.content import content_key
 from steelyard.evaluation.gold import gold_questions, measure_generation
 from steelyard.schema.corpus import Generation
 from steelyard.schema.errors import DataError, UserError

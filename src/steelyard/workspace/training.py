@@ -12,6 +12,7 @@ from typing import Any
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
+from steelyard.dataset.history import DatasetHistory
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
 from steelyard.evaluation.serving_form import UnderName, compare_forms
@@ -24,6 +25,7 @@ from steelyard.schema.releases import Parity
 from steelyard.schema.runs import VersionRecord
 from steelyard.workspace.examples import Examples
 from steelyard.workspace.fingerprint import code_fingerprint, code_version, fingerprint
+from steelyard.workspace.keeping import keep
 from steelyard.workspace.toolbox import Toolbox
 
 VALIDATION_ITEMS = 300
@@ -93,6 +95,8 @@ class Training:
         if known is not None and self._is_whole(known):
             return known, False
         tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
+        # What a version learned from can be shown as long as the version is there.
+        keep(self._examples, DatasetHistory(self._toolbox.state.datasets), component)
         start = perf_counter()
         fitted = self._fit(self._make(candidate, tools), split)
         seconds = perf_counter() - start

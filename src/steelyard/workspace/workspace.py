@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from steelyard.schema.upkeep import CompactReport, EraseReport, GenerationState
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
+    from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.following import Followed
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.training import Trained
@@ -92,6 +94,13 @@ class Workspace:
         from steelyard.workspace.checking import check_workspace
 
         return check_workspace(self._parts(), report)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Versions of the labelled data: commit, list, show, compare, describe."""
+        from steelyard.workspace.datasets import Datasets
+
+        return Datasets(self._parts())
 
     def ingest(self, report: Report = silent, *, engine: str = "local") -> IngestReport:
         """Read the sources into the next generation; only what changed is parsed and embedded.
