@@ -10,6 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from steelyard.cli import (
+    access,
     asking,
     corpus,
     data,
@@ -79,6 +80,7 @@ for room in (
     data,
     data_group,
     corpus,
+    access,
     asking,
     weighing,
     releasing,

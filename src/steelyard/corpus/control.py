@@ -149,6 +149,24 @@ class Control:
 
     # What operators say
 
+    def would_change(self, pattern: str, name: str, effect: Effect) -> list[str]:
+        """The documents of today whose access `say` with the same words would change.
+
+        Raises:
+            UserError: as `say`.
+        """
+        who = _known(pattern, name)
+        erased = {one.document for one in self.erasures() if not one.version}
+        said = {(rule.pattern, rule.principal): rule for rule in self.operator_rules()}
+        moment = datetime.now(UTC)
+        said[pattern, who] = OperatorRule(pattern=pattern, principal=who, effect=effect, at=moment, by="", why="")
+        found = []
+        for document in self.documents():
+            rule = self.rule(document) if matches(pattern, document) and document not in erased else None
+            if rule is not None and with_operators(rule.access, list(said.values()), document) != self.access(document):
+                found.append(document)
+        return found
+
     def say(self, pattern: str, name: str, effect: Effect, *, by: str, why: str = "") -> list[str]:
         """Allow or deny a principal for the documents that `pattern` names, those to come included; which of today's changed.
 

@@ -51,6 +51,8 @@ def read_rules(sources: Sequence[SourceRule], root: Path, findings: list[Finding
     """
     places = [("", root / RULES_FILE)]
     for source in sources:
+        for field, said in (("allow", source.allow), ("deny", source.deny)):
+            _names(list(said or ()), field, f"steelyard.toml [[sources]] {source.path}", None, findings)
         name, folder = prefix(source.path, root), root / source.path
         if name and folder.is_dir():
             places.append((name, folder / RULES_FILE))

@@ -51,6 +51,11 @@ def request_of(item: Item, at: datetime | None = None) -> Request:
     return Request(text=item.text, slots=item.slots, at=at)
 
 
+def same_asker(scope: Scope) -> Scope:
+    """The asker alone, where no directory adds groups."""
+    return scope
+
+
 def scope_of(item: Item) -> Scope:
     """The asker of an item: anonymous, in the item's groups."""
     return Scope(groups=item.groups)

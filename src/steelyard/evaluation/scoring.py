@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from steelyard.evaluation.run import same_asker, scope_of
 from steelyard.metrics.answers import answer_scores, citation_validity, former_answers, leaks, stale
 from steelyard.metrics.classify import classify_scores
 from steelyard.metrics.scores import Score, scored
@@ -30,10 +31,14 @@ def _unknown(_document: str, _version: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What scoring may look up: stored texts and access rules by (document, version), all dated rows, and the time."""
+    """What scoring may look up: stored texts and access rules by (document, version), all dated rows, and the time.
+
+    `resolve` gives an asker the groups that the directory adds, as every search does.
+    """
 
     stored_text: Callable[[str, str], str | None] = _unknown
     access_of: Callable[[str, str], Access | None] = _unknown
+    resolve: Callable[[Scope], Scope] = same_asker
     dated: Sequence[Item] = ()
     at: datetime | None = None
     out_of_scope_label: str = "out_of_scope"
@@ -85,7 +90,7 @@ def _answer(item: Item, output: Output, truth: Truth) -> dict[str, float]:
     found[WRONG] = float(not output.abstained and found["accuracy"] == 0.0)
     found[DECLINED] = float(output.abstained)
     access_of = truth.access_of if output.citations else None
-    found[LEAKS] = float(leaks(output, Scope(groups=item.groups), access_of, item))
+    found[LEAKS] = float(leaks(output, truth.resolve(scope_of(item)), access_of, item))
     return found
 
 

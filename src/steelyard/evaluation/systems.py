@@ -11,13 +11,13 @@ import numpy as np
 from steelyard.candidates.system import System, SystemOutput
 from steelyard.components.slots import ANSWER_SLOT
 from steelyard.dataset.places import places_of
-from steelyard.evaluation.run import WARM_UP, request_of, scope_of
+from steelyard.evaluation.run import WARM_UP, request_of, same_asker, scope_of
 from steelyard.metrics.answers import contains_answer, leaks
 from steelyard.metrics.classify import decided_label
 from steelyard.metrics.statistics import compare_all, mean_interval
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.items import Approach, Item
-from steelyard.schema.scope import Access
+from steelyard.schema.scope import Access, Scope
 from steelyard.schema.statistics import Comparison, Interval
 from steelyard.schema.weighing import ComponentResult, SystemResult
 
@@ -63,19 +63,24 @@ def run_cases(
     cases: Sequence[Item],
     *,
     access_of: Callable[[str, str], Access | None],
+    resolve: Callable[[Scope], Scope] = same_asker,
     out_of_scope_label: str = "out_of_scope",
 ) -> tuple[CaseResult, ...]:
     """Every case through the system, scored part by part. A message out of scope is routed right when it is declined.
 
-    A case on which a part raises a `SteelyardError` is wrong in all parts.
+    `resolve` gives an asker the groups that the directory adds. A case on which a part raises a `SteelyardError` is wrong in all parts.
     """
     for case in cases[:WARM_UP]:
         _respond(system, case)
-    return tuple(_one(system, case, access_of, out_of_scope_label) for case in cases)
+    return tuple(_one(system, case, access_of, resolve, out_of_scope_label) for case in cases)
 
 
 def _one(
-    system: System, case: Item, access_of: Callable[[str, str], Access | None], out_of_scope_label: str
+    system: System,
+    case: Item,
+    access_of: Callable[[str, str], Access | None],
+    resolve: Callable[[Scope], Scope],
+    out_of_scope_label: str,
 ) -> CaseResult:
     start = perf_counter()
     output = _respond(system, case)
@@ -89,7 +94,7 @@ def _one(
     if system.answerer is not None:
         scores["answer"] = _answer_score(case, output)
         if answered is not None:
-            leaked = leaks(answered, scope_of(case), access_of if answered.citations else None, case)
+            leaked = leaks(answered, resolve(scope_of(case)), access_of if answered.citations else None, case)
     if output.written is not None:
         scores["reply"] = _reply_score(case, output)
     return CaseResult(

@@ -49,6 +49,7 @@ def principal(text: str) -> str | None:
     if text.startswith(USER_PREFIX):
         return text if len(text) > len(USER_PREFIX) else None
     group = Group.named(text)
+    group = Group(source=group.source.strip(), id=group.id.strip())
     return str(group) if group.source and group.id else None
 
 

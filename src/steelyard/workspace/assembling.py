@@ -138,7 +138,8 @@ class _Systems:
         system = System(router=loaded.get("classify"), answerer=loaded.get("answer"), writer=loaded.get("write"))
         routers = [one for one in self._parts.settings.components.values() if one.task == "classify"]
         outside = {"out_of_scope_label": routers[0].out_of_scope_label} if routers else {}
-        rows = run_cases(system, cases, access_of=self._parts.toolbox.access_of, **outside)
+        toolbox = self._parts.toolbox
+        rows = run_cases(system, cases, access_of=toolbox.access_of, resolve=toolbox.resolve, **outside)
         write_whole(
             path, json.dumps([{**row.__dict__, "scores": dict(row.scores)} for row in rows], ensure_ascii=False)
         )

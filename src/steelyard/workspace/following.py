@@ -14,6 +14,7 @@ from typing import Any, Literal
 from steelyard.config import FILE_NAME, Settings, load_settings
 from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.seen_files import open_sources
+from steelyard.corpus.sidecar import GROUPS_FILE, RULES_FILE
 from steelyard.corpus.sources import SourceRule
 from steelyard.corpus.watching import Watching
 from steelyard.schema.corpus import IngestReport
@@ -22,8 +23,6 @@ from steelyard.schema.progress import Report
 from steelyard.workspace.paths import State
 from steelyard.workspace.toolbox import Toolbox
 
-ACCESS_FILE = "access.toml"
-"""The sidecar with access rules, beside steelyard.toml; it need not exist."""
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 TICK_S = 0.2
@@ -124,7 +123,8 @@ class _Follower:
         while not self._stop.is_set():
             self._read_settings()
             rules = [SourceRule(path=one.path) for one in self._settings.sources]
-            also = [self._folder / FILE_NAME, self._folder / ACCESS_FILE]
+            also = [self._folder / name for name in (FILE_NAME, RULES_FILE, GROUPS_FILE)]
+            also += [self._folder / one.path / RULES_FILE for one in self._settings.sources]
             with Watching(rules, self._folder, also, poll_s=self._poll_s) as watching:
                 if not begun:
                     self._tell(Followed(event="watching", at=datetime.now(UTC), polling=watching.polling))

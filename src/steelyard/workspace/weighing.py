@@ -191,6 +191,7 @@ class Weighing:
         truth = Truth(
             stored_text=self._toolbox.stored_text,
             access_of=self._toolbox.access_of,
+            resolve=self._toolbox.resolve,
             out_of_scope_label=settings.out_of_scope_label,
         )
         if settings.task == "answer":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.following import Followed
+    from steelyard.workspace.granting import Granting
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.training import Trained
 
@@ -239,6 +240,16 @@ class Workspace:
         from steelyard.workspace.erasing import erase
 
         return erase(self._parts(), names, why, report, dry_run=dry_run)
+
+    def access(self) -> Granting:
+        """Who may see which document: to show, to explain, and to change by an operator's word.
+
+        Raises:
+            UserError: nothing was ingested yet.
+        """
+        from steelyard.workspace.granting import Granting
+
+        return Granting(self._parts())
 
     def lift_erasure(self, names: Sequence[str], *, why: str = "") -> list[str]:
         """Let erased documents be taken in again by the next ingest; what was lifted.
