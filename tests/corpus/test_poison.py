@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from poison import POISON, READ, Poison
+from poison import BOUNDED, POISON, READ, Poison
 
 from steelyard.corpus.ingest import IngestSettings
 from steelyard.corpus.interface import Parsed
@@ -26,7 +27,7 @@ from steelyard.schema.corpus import DocumentVersion
 from steelyard.schema.scope import Access
 
 LIMITS = Limits(seconds=10.0)
-SLACK_S = 10.0
+SLACK_S = 30.0
 """Starting a process and ending it, on a busy machine."""
 PEAK_BYTES = LIMITS.memory_bytes
 
@@ -52,13 +53,15 @@ def peak(process: subprocess.Popen[bytes] | None) -> int:
 @pytest.mark.parametrize("poison", POISON, ids=lambda poison: poison.file)
 def test_a_poison_file_is_bounded_and_its_outcome_named(worker: ParseWorker, poison: Poison) -> None:
     content = poison.make()
+    # Some would work on for as long as they may.
+    limits = replace(LIMITS, seconds=2.0) if poison.reason.startswith(BOUNDED) else LIMITS
     begun = time.monotonic()
     outcome: Parsed | ParseError
     try:
-        outcome = worker.parse(str(format_of(poison.file)), content, LIMITS)
+        outcome = worker.parse(str(format_of(poison.file)), content, limits)
     except ParseError as error:
         outcome = error
-    assert time.monotonic() - begun < LIMITS.seconds + SLACK_S
+    assert time.monotonic() - begun < limits.seconds + SLACK_S
     assert peak(worker._process) < PEAK_BYTES
     if poison.reason == READ:
         assert isinstance(outcome, Parsed), outcome

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from steelyard.corpus.changes import Plan, compare
 from steelyard.corpus.enforcing import Enforcing
 from steelyard.corpus.file_rules import FileRules
 from steelyard.corpus.freshness import Freshness
@@ -23,7 +24,6 @@ from steelyard.corpus.sidecar import follow_files
 from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
 from steelyard.corpus.staging import Content, Member, Staging, Step
 from steelyard.corpus.vectors import VectorCache
-from steelyard.schema.control import DocumentRule
 from steelyard.schema.corpus import Generation, IngestReport, Passage
 from steelyard.schema.errors import UserError
 
@@ -40,28 +40,6 @@ class IngestSettings:
     workers: int | None = None
 
 
-@dataclass
-class _Plan:
-    """What the sources hold now beside the newest generation: what comes, goes, stays and fails."""
-
-    added: list[Member] = field(default_factory=list)
-    retired: list[Member] = field(default_factory=list)
-    failing: list[tuple[str, str]] = field(default_factory=list)
-    new: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    renamed: int = 0
-    access_changed: int = 0
-    parsed: int = 0
-    rules: dict[str, DocumentRule] = field(default_factory=dict)
-    members: dict[str, Member] = field(default_factory=dict)
-
-    @property
-    def changes(self) -> bool:
-        return bool(self.added or self.retired)
-
-
 def ingest(
     rules: Sequence[SourceRule],
     library: Library,
@@ -72,6 +50,7 @@ def ingest(
     settings: IngestSettings | None = None,
     progress: ProgressCallback = silent,
     at: datetime | None = None,
+    parsers: ParsePool | None = None,
 ) -> IngestReport:
     """Bring the corpus to what the sources hold, and let it answer.
 
@@ -83,7 +62,8 @@ def ingest(
     Changes are counted against the newest generation, also after a rollback; `passages` counts all of the generation in force.
 
     `root` is the workspace folder that the rules' paths start from. `at` (aware) replays: the sources as git held them then; replay
-    goes forward in time only.
+    goes forward in time only. `parsers` are processes that the caller keeps for several ingests, of the same limits; without them some
+    are started when there is something to parse.
 
     Raises:
         DataError: a rules file or the group file has problems; all of them are named, and nothing was changed.
@@ -103,7 +83,7 @@ def ingest(
         sources = closing.enter_context(contextlib.closing(open_sources(library.path)))
         listing = _listing(rules, root, settings, members, newest, at, SeenFiles(sources))
         files = follow_files(rules, root, library.control)
-        plan = _plan(listing, members, library, staging, files, settings, progress)
+        plan = _plan(listing, members, library, staging, files, settings, progress, parsers)
         plan.rules |= files.withdrawn(library.control, plan.rules, root)
         enforcing = Enforcing(library.control, plan.rules)
         remade = newest is not None and (newest.encoder != encoder.name or newest.splitting != settings.splitting.name)
@@ -124,7 +104,7 @@ def ingest(
     return _report(plan, made, embedded, time.perf_counter() - begin)
 
 
-def _report(plan: _Plan, made: Generation, embedded: int, seconds: float) -> IngestReport:
+def _report(plan: Plan, made: Generation, embedded: int, seconds: float) -> IngestReport:
     return IngestReport(
         generation=made.number,
         added=plan.new,
@@ -162,7 +142,7 @@ def _listing(
     return snapshot(rules, root, at, known=known, max_bytes=settings.limits.file_bytes)
 
 
-def _count_access(plan: _Plan, changed: set[str]) -> None:
+def _count_access(plan: Plan, changed: set[str]) -> None:
     """Count the documents of which only the access changed: they are updates, though no generation holds them."""
     replaced = {member.document for member in (*plan.added, *plan.retired)}
     alone = [document for document in changed if document in plan.members and document not in replaced]
@@ -171,7 +151,7 @@ def _count_access(plan: _Plan, changed: set[str]) -> None:
     plan.unchanged -= len(alone)
 
 
-def _erased(listing: Listing, library: Library, plan: _Plan) -> set[str]:
+def _erased(listing: Listing, library: Library, plan: Plan) -> set[str]:
     """Documents that must not be taken in again; each is in the plan's failures with the reason."""
     erasures = {(one.document, one.version): one for one in library.control.erasures()}
     if not erasures:
@@ -194,9 +174,10 @@ def _plan(
     files: FileRules,
     settings: IngestSettings,
     progress: ProgressCallback,
-) -> _Plan:
+    parsers: ParsePool | None,
+) -> Plan:
     """Compare the sources with the newest generation, parsing the bytes that were never seen."""
-    plan = _Plan(failing=list(listing.failed), members=members)
+    plan = Plan(failing=list(listing.failed), members=members)
     contents: dict[str, Content] = {}
     refused = _erased(listing, library, plan)
     dated = {file.document: file for file in listing.files if file.document not in refused}
@@ -211,73 +192,25 @@ def _plan(
             plan.failing.append((file.document, reason))
         else:
             unread.append(file)
-    for file, outcome in _read(plan, listing, unread, staging, settings, progress):
+    for file, outcome in _read(plan, listing, unread, staging, settings, progress, parsers):
         dated[file.document] = file
         if isinstance(outcome, Content):
             contents[file.document] = outcome
         else:
             plan.failing.append((file.document, outcome))
     plan.failing.sort()
-    _compare(plan, dated, contents, members, listing, files)
+    compare(plan, dated, contents, members, listing, files)
     return plan
 
 
-def _compare(
-    plan: _Plan,
-    dated: dict[str, SourceFile],
-    contents: dict[str, Content],
-    members: dict[str, Member],
-    listing: Listing,
-    files: FileRules,
-) -> None:
-    """Fill the plan's changes: every listed document against its member, then the members that are listed no more."""
-    for document, file in dated.items():
-        before = members.get(document)
-        # What failed keeps its last good content; the rule of its source holds for it all the same.
-        content = contents.get(document) or (before.content if before else None)
-        if content is None:
-            continue
-        rule = files.rule(document, file.source, content.allow, content.deny)
-        assert rule is not None  # the listing was made of these sources
-        plan.rules[document] = rule
-        same = before is not None and before.content.id == content.id
-        valid_from = before.valid_from if before is not None and same else file.valid_from
-        after = Member(
-            document=document, content=content, source=file.source, access=rule.access, valid_from=valid_from
-        )
-        if before is None:
-            plan.new += 1
-        elif replace(after, id=before.id, access=before.access) == before:
-            plan.unchanged += 1
-            continue
-        else:
-            plan.updated += 1
-            plan.retired.append(before)
-        plan.added.append(after)
-    kept = {document for document, _ in listing.failed}
-    folders = tuple(document.removeprefix("./") for document in kept if document.endswith("/"))
-    gone = [
-        member
-        for document, member in members.items()
-        if document not in dated and document not in kept and not document.startswith(folders)
-    ]
-    plan.unchanged += len(members) - len(gone) - sum(1 for document in members if document in dated)
-    plan.deleted = len(gone)
-    plan.retired.extend(gone)
-    lost = [member.content.version for member in gone]
-    for member in plan.added:
-        if member.document not in members and member.content.version in lost:
-            lost.remove(member.content.version)
-            plan.renamed += 1
-
-
 def _read(
-    plan: _Plan,
+    plan: Plan,
     listing: Listing,
     files: Sequence[SourceFile],
     staging: Staging,
     settings: IngestSettings,
     progress: ProgressCallback,
+    parsers: ParsePool | None,
 ) -> Iterator[tuple[SourceFile, Content | str]]:
     """Each file with its stored content, or with the reason it could not be read. Equal bytes are parsed once."""
     twins: dict[tuple[str, str], list[SourceFile]] = {}
@@ -295,7 +228,8 @@ def _read(
     if not files:
         return
     begin = time.perf_counter()
-    with ParsePool(settings.limits, settings.workers and min(len(twins), settings.workers)) as pool:
+    started = parsers or ParsePool(settings.limits, settings.workers and min(len(twins), settings.workers))
+    with contextlib.nullcontext(parsers) if parsers else started as pool:
         parsed = pool.map(tasks())
         while batch := list(islice(parsed, WRITE_BATCH)):
             kept = staging.keep([(file.version, file.format, outcome) for file, outcome in batch], settings.limits)
@@ -312,7 +246,7 @@ def _read(
 
 
 def _next_generation(
-    plan: _Plan,
+    plan: Plan,
     newest: Generation | None,
     staging: Staging,
     enforcing: Enforcing,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from steelyard.corpus.parsing import MEDIA_TYPES
@@ -127,6 +128,7 @@ def unlisted(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(json.loads(text))
 
 
+@lru_cache(maxsize=4096)
 def access(allow: str, deny: str) -> Access:
     """An access rule from its two columns."""
     return Access(allow=tuple(json.loads(allow)), deny=tuple(json.loads(deny)))

@@ -6,7 +6,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ class SourceFile:
     version: str
     access: Access
     valid_from: datetime
-    path: Path | None = None
+    path: str | None = None
     blob: str | None = None
     changed_ns: int | None = field(default=None, compare=False)
 
@@ -144,19 +144,22 @@ def scan(
             if read is None:
                 continue
             file, blob, sighting = read
-            if document in known and known[document][0] == file.version:
-                file = replace(file, valid_from=known[document][1])
-                files.append(file)
+            if sighting is not None:
+                sightings[document] = sighting
+            dated = known.get(document)
+            if dated is not None and dated[0] == file.version:
+                files.append(file if dated[1] == file.valid_from else replace(file, valid_from=dated[1]))
             elif blob is None:
                 files.append(file)  # dated when it was seen first
             else:
                 fresh.append((file, blob))
-            if sighting is not None:
-                sightings[document] = sighting
         files.extend(_dated(own, fresh))
     if seen is not None:
-        dates = {file.document: file.valid_from for file in files}
-        seen.keep({document: replace(one, valid_from=dates[document]) for document, one in sightings.items()})
+        for file in files:
+            one = sightings.get(file.document)
+            if one is not None and one.valid_from != file.valid_from:
+                sightings[file.document] = replace(one, valid_from=file.valid_from)
+        seen.keep(sightings)
     return Listing(files=_ordered(files), failed=tuple(sorted(failed)), as_of=now, max_bytes=max_bytes)
 
 
@@ -220,14 +223,14 @@ def _owner(real: str, roots: Sequence[_Root]) -> _Root | None:
     return max(holding, key=lambda own: len(own.real), default=None)
 
 
-def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> Iterator[tuple[str, Path]]:
+def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Documents of one source with their paths; unreadable folders and undecodable names go to `failed`."""
     if own.path.is_file():
         if format_of(own.name) is not None:
-            yield own.name, own.path
+            yield own.name, str(own.path)
         return
     others = {other.real for other in roots if other is not own}
-    folders = [(own.name, own.path, own.real)]
+    folders = [(own.name, str(own.path), own.real)]
     while folders:
         name, folder, real = folders.pop()
         try:
@@ -237,20 +240,26 @@ def _walk(own: _Root, roots: Sequence[_Root], failed: list[tuple[str, str]]) -> 
             continue
         for entry in entries:
             document = f"{name}/{entry.name}" if name else entry.name
-            below = os.path.join(real, entry.name)
-            if entry.name.startswith(".") or below in others:
+            if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                folders.append((document, Path(entry.path), below))
-            elif format_of(entry.name) is not None and _is_document(entry, own, roots):
+                below = os.path.join(real, entry.name)
+                if below in others:
+                    continue
+                folders.append((document, entry.path, below))
+            elif format_of(entry.name) is not None and _is_document(entry, own, roots, real, others):
                 if _is_utf8(document):
-                    yield document, Path(entry.path)
+                    yield document, entry.path
                 else:
                     failed.append((document.encode("utf-8", "replace").decode(), "the file name is not valid UTF-8"))
 
 
-def _is_document(entry: os.DirEntry[str], own: _Root, roots: Sequence[_Root]) -> bool:
-    """Whether an entry is a plain file, or a link to a plain, unhidden file of the same source."""
+def _is_document(
+    entry: os.DirEntry[str], own: _Root, roots: Sequence[_Root], folder: str, others: Collection[str]
+) -> bool:
+    """Whether an entry of `folder` is a plain file that is no source of its own, or a link to a plain, unhidden file of the same source."""
+    if others and os.path.join(folder, entry.name) in others:
+        return False
     if not entry.is_symlink():
         return entry.is_file(follow_symlinks=False)
     real = os.path.realpath(entry.path)
@@ -273,14 +282,14 @@ def _too_large(size: int, max_bytes: int) -> str:
 
 
 def _fingerprint(
-    own: _Root, document: str, path: Path, max_bytes: int, failed: list[tuple[str, str]], before: Sighting | None
+    own: _Root, document: str, path: str, max_bytes: int, failed: list[tuple[str, str]], before: Sighting | None
 ) -> tuple[SourceFile, str | None, Sighting | None] | None:
     """The file's record with its git object id and what to know it by again; None when it went to `failed`.
 
     The object id is None for a file that was seen before: then it was not read, and has the date it got then.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)
         if status.st_size > max_bytes or not stat.S_ISREG(status.st_mode):
             failed.append((document, _too_large(status.st_size, max_bytes)))
             return None
@@ -305,7 +314,7 @@ def _moment(seconds: float) -> datetime:
 
 
 def _record(
-    own: _Root, document: str, path: Path, status: os.stat_result, version: str, valid_from: datetime
+    own: _Root, document: str, path: str, status: os.stat_result, version: str, valid_from: datetime
 ) -> SourceFile:
     return SourceFile(
         document=document,

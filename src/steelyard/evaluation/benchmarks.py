@@ -23,9 +23,11 @@ BENCHMARKS: Mapping[str, str] = {
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
+    "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
 }
 
 NEED_NO_DATA = frozenset({"data", "statistics", "gates"})
+NEED_NO_DATA = frozenset({"statistics", "gates", "freshness"})
 """Benchmarks whose truth is planted."""
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from steelyard.config import FILE_NAME, Settings, load_settings
 from steelyard.corpus.freshness import Freshness
+from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.seen_files import open_sources
 from steelyard.corpus.sidecar import GROUPS_FILE, RULES_FILE
 from steelyard.corpus.sources import SourceRule
@@ -20,6 +21,7 @@ from steelyard.corpus.watching import Watching
 from steelyard.schema.corpus import IngestReport
 from steelyard.schema.errors import BrokenError, SteelyardError
 from steelyard.schema.progress import Report
+from steelyard.workspace.ingesting import parse_limits
 from steelyard.workspace.paths import State
 from steelyard.workspace.toolbox import Toolbox
 
@@ -114,6 +116,8 @@ class _Follower:
         self._settings_seen = self._settings_stamp()
         self._toolbox = Toolbox(folder, self._settings, self._state)
         self._toolbox.require_documents()
+        # One process is kept warm: most bursts are one file, and starting one takes longer than reading it.
+        self._parsers = ParsePool(parse_limits(self._settings))
         self._failures = 0
         self._failing: tuple[tuple[str, str], ...] | None = None
         self._untidy_since: float | None = None
@@ -137,6 +141,7 @@ class _Follower:
         """Say that nobody follows the sources any more, and close the files."""
         with contextlib.suppress(SteelyardError), self._freshness() as freshness:
             freshness.ended()
+        self._parsers.close()
         self._toolbox.close()
 
     def _waited(self, watching: Watching) -> bool:
@@ -156,9 +161,9 @@ class _Follower:
         """Read the sources; what fails is told, and what answered goes on answering."""
         try:
             self._sign_of_life()
-            done = self._toolbox.ingest(self._stoppable, tidy=False)
+            done = self._toolbox.ingest(self._stoppable, tidy=False, parsers=self._parsers)
             with self._freshness() as freshness:
-                changed = done.added + done.updated + done.deleted > 0
+                changed = done.added + done.updated + done.deleted + done.access_changed > 0
                 lags = freshness.lags(done.generation) if changed else {}
         except Exception as error:  # whatever broke, following goes on: the next look may find it mended
             self._failures += 1
@@ -166,12 +171,20 @@ class _Follower:
             self._tell(Followed(event="failed", at=datetime.now(UTC), error=told, retry_s=self._retry_s()))
             self._reopen()
             return
+        if self._failing is None:
+            self._warm_up(done.generation)
         news = changed or self._failures > 0 or done.failed != self._failing
         self._failures, self._failing = 0, done.failed
         if changed:
             self._untidy_since = time.monotonic()
         if news:
             self._tell(Followed(event="ingested", at=datetime.now(UTC), report=done, lag_s=lags))
+
+    def _warm_up(self, generation: int) -> None:
+        """Load what the first change would otherwise wait for: the index, the encoder, a parsing process."""
+        self._toolbox.store.count(generation)
+        self._toolbox.encoder.encode(["warm up"])
+        self._parsers.warm_up()
 
     def _stoppable(self, stage: str, done: int, total: int) -> None:
         self._report(stage, done, total)
@@ -201,6 +214,8 @@ class _Follower:
             self._settings = load_settings(self._folder)
             self._reopen(keep_encoder=self._settings.models == before.models)
             self._toolbox.require_documents()
+            self._parsers.close()
+            self._parsers = ParsePool(parse_limits(self._settings))
         except SteelyardError as error:
             self._settings = before
             self._reopen()

@@ -9,6 +9,7 @@ from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.interface import Progress
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits
+from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.passages import SplitSettings
 from steelyard.corpus.sources import SourceRule
 from steelyard.models.interface import Encoder
@@ -17,6 +18,12 @@ from steelyard.schema.progress import Report
 from steelyard.stores.interface import Store
 
 STAGES = {"read": "read documents", "parse": "parse documents", "embed": "embed passages"}
+
+
+def parse_limits(workspace: Settings) -> Limits:
+    """What one file of this workspace may cost."""
+    corpus = workspace.corpus
+    return Limits(file_bytes=int(corpus.max_file_mb * 2**20), seconds=corpus.parse_seconds)
 
 
 def ingest_sources(
@@ -28,19 +35,19 @@ def ingest_sources(
     report: Report,
     *,
     tidy: bool = True,
+    parsers: ParsePool | None = None,
 ) -> IngestReport:
     """The next generation of a workspace's corpus; see `corpus.ingest.ingest`. `tidy` compacts the index when something changed."""
     corpus = workspace.corpus
     settings = IngestSettings(
-        splitting=SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars),
-        limits=Limits(file_bytes=int(corpus.max_file_mb * 2**20), seconds=corpus.parse_seconds),
+        splitting=SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars), limits=parse_limits(workspace)
     )
     rules = [SourceRule(path=one.path, allow=one.allow, deny=one.deny) for one in workspace.sources]
 
     def told(progress: Progress) -> None:
         report(STAGES.get(progress.stage, progress.stage), progress.done, progress.total)
 
-    done = ingest(rules, library, store, encoder, root=folder, settings=settings, progress=told)
+    done = ingest(rules, library, store, encoder, root=folder, settings=settings, progress=told, parsers=parsers)
     if tidy and (done.added or done.updated or done.deleted):
         store.optimize()
     return done

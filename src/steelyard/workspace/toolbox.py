@@ -13,6 +13,7 @@ from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
 from steelyard.corpus.history import change_times, repository
 from steelyard.corpus.library import Library
+from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
@@ -139,14 +140,16 @@ class Toolbox:
                 code="workspace.no_sources",
             )
 
-    def ingest(self, report: Report, *, tidy: bool = True) -> IngestReport:
-        """The next generation from the sources as they are now; `tidy` compacts the index after a change.
+    def ingest(self, report: Report, *, tidy: bool = True, parsers: ParsePool | None = None) -> IngestReport:
+        """The next generation from the sources as they are now; `tidy` compacts the index after a change, `parsers` see `corpus.ingest`.
 
         Raises:
             UserError: no sources are configured, or another ingest is running.
         """
         self.require_documents()
-        return ingest_sources(self.folder, self.settings, self.library, self.store, self.encoder, report, tidy=tidy)
+        return ingest_sources(
+            self.folder, self.settings, self.library, self.store, self.encoder, report, tidy=tidy, parsers=parsers
+        )
 
     def take_encoder(self, other: Toolbox) -> None:
         """Use the encoder that another toolbox has loaded, if it has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import os
 
 from steelyard.catalog import Catalog, Part
 
@@ -55,4 +55,4 @@ def format_of(name: str) -> str | None:
     >>> format_of("docs/Guide.MD")
     'markdown'
     """
-    return SUFFIXES.get(PurePosixPath(name).suffix.lower())
+    return SUFFIXES.get(os.path.splitext(name)[1].lower())

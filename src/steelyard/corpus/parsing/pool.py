@@ -99,7 +99,7 @@ class ParseWorker:
 
 
 class ParsePool:
-    """Parses many files with some workers; a context manager that ends them.
+    """Parses many files with some workers; a context manager that ends them, or `close`. Between files they wait.
 
     `workers` None takes one for each core but one, at least one and at most eight: embedding wants the rest.
     """
@@ -146,6 +146,14 @@ class ParsePool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes."""
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
         for worker in self._workers:
             worker.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def warm_up(self) -> None:
+        """Start the process that reads the next file, and load what plain files need."""
+        self._parse("markdown", b"warm up")
