@@ -74,10 +74,7 @@ def ingest(
     settings = settings or IngestSettings()
     staging = Staging(library)
     with staging.lock(), contextlib.ExitStack() as closing:
-        left_over = staging.pending()
-        if left_over is not None:
-            index.discard(left_over)
-            staging.forget()
+        _discard_left_over(staging, index)
         newest = library.newest()
         members = staging.members()
         sources = closing.enter_context(contextlib.closing(open_sources(library.path)))
@@ -102,6 +99,14 @@ def ingest(
             touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
             Freshness(sources).record(rules, root, listing, touched, made.number)
     return _report(plan, made, embedded, time.perf_counter() - begin)
+
+
+def _discard_left_over(staging: Staging, index: Index) -> None:
+    """Undo what an interrupted ingest had begun to stage."""
+    left_over = staging.pending()
+    if left_over is not None:
+        index.discard(left_over)
+        staging.forget()
 
 
 def _report(plan: Plan, made: Generation, embedded: int, seconds: float) -> IngestReport:
