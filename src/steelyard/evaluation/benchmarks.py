@@ -26,8 +26,7 @@ BENCHMARKS: Mapping[str, str] = {
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
 }
 
-NEED_NO_DATA = frozenset({"data", "statistics", "gates"})
-NEED_NO_DATA = frozenset({"statistics", "gates", "freshness"})
+NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness"})
 """Benchmarks whose truth is planted."""
 
 
