@@ -23,7 +23,6 @@ import lancedb  # noqa: F401 - loaded once, here, for every child
 from corpus_bench import Bench
 from edit_histories import ENCODER, State, put, started
 
-from steelyard.corpus.control import Control
 from steelyard.corpus.erasing import close, find_targets, is_due, remove
 from steelyard.corpus.removal import is_unfinished
 from steelyard.corpus.retention import Policy, compact
@@ -77,7 +76,7 @@ def do_rollback(bench: Bench) -> None:
 
 
 def do_erase(bench: Bench) -> None:
-    control = Control(bench.library.path.with_name("control.sqlite"))
+    control = bench.library.control
     if any(version.document == "docs/b.md" for number in held(bench) for version in bench.library.versions(number)):
         close(control, find_targets(bench.library, ["docs/b.md"]), by="ada", why="")
     remove(bench.library, bench.index, control)
@@ -142,7 +141,7 @@ def after_rollback(bench: Bench) -> None:
 
 
 def after_erase(bench: Bench) -> None:
-    control = Control(bench.library.path.with_name("control.sqlite"))
+    control = bench.library.control
     closed = bool(control.erasures())
     present = "docs/b.md" in names(bench, 3)
     assert present or closed  # never gone without a record of it

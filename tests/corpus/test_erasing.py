@@ -6,7 +6,6 @@ import hashlib
 
 import pytest
 
-from steelyard.corpus.control import Control
 from steelyard.corpus.erasing import close, find_targets, is_due, lift, remove, texts_of
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.stores import STORES
@@ -14,9 +13,7 @@ from steelyard.stores import STORES
 
 @pytest.fixture
 def control(bench):
-    made = Control(bench.library.path.with_name("control.sqlite"))
-    yield made
-    made.close()
+    return bench.library.control
 
 
 def erase(bench, control, *names: str) -> int:

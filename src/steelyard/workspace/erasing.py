@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from steelyard.candidates import CANDIDATES
-from steelyard.corpus.control import Control
 from steelyard.corpus.erasing import Targets, close, find_targets, lift, remove, texts_of
 from steelyard.corpus.history import repository
 from steelyard.corpus.library import Library
@@ -51,13 +50,9 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
     rows = 0
     found: tuple[str, ...] = ()
     if not dry_run:
-        control = Control(parts.state.control)
-        try:
-            close(control, targets, by=whoami(), why=why)
-            report("erase", 1, 4)
-            rows = remove(library, bare_index(parts.toolbox), control)
-        finally:
-            control.close()
+        close(library.control, targets, by=whoami(), why=why)
+        report("erase", 1, 4)
+        rows = remove(library, bare_index(parts.toolbox), library.control)
         report("erase", 2, 4)
         for path in runs:
             path.unlink(missing_ok=True)
@@ -86,11 +81,7 @@ def lift_erasure(parts: Parts, names: Sequence[str], why: str) -> list[str]:
     Raises:
         NotFoundError: nothing of such a name was erased.
     """
-    control = Control(parts.state.control)
-    try:
-        return lift(control, names, parts.folder, by=whoami(), why=why)
-    finally:
-        control.close()
+    return lift(parts.toolbox.library.control, names, parts.folder, by=whoami(), why=why)
 
 
 def _phrases(library: Library, targets: Targets) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steelyard.corpus.control import Control
 from steelyard.corpus.retention import Policy, compact
 from steelyard.registry.releases import Releases
 from steelyard.schema.errors import NotFoundError, UserError
@@ -75,19 +74,16 @@ def compact_corpus(parts: Parts, report: Report, *, dry_run: bool = False) -> Co
     require_corpus(parts)
     report("compact", 0, 1)
     settings = parts.settings.corpus
-    control = Control(parts.state.control)
-    try:
-        done = compact(
-            parts.toolbox.library,
-            bare_index(parts.toolbox),
-            Policy(generations=settings.keep_generations, days=settings.keep_days),
-            pinned={one.generation for one in Releases(parts.registry).all() if one.pinned},
-            cited=set(cited(parts.state)),
-            erased=frozenset((one.document, one.version) for one in control.erasures()),
-            dry_run=dry_run,
-        )
-    finally:
-        control.close()
+    library = parts.toolbox.library
+    done = compact(
+        library,
+        bare_index(parts.toolbox),
+        Policy(generations=settings.keep_generations, days=settings.keep_days),
+        pinned={one.generation for one in Releases(parts.registry).all() if one.pinned},
+        cited=set(cited(parts.state)),
+        erased=frozenset((one.document, one.version) for one in library.control.erasures()),
+        dry_run=dry_run,
+    )
     report("compact", 1, 1)
     return done
 
