@@ -53,13 +53,24 @@ class FileIndex:
                 "UPDATE row SET retired = ? WHERE id = ? AND retired IS NULL", (generation, name)
             )
             assert done.rowcount == 1, name
+        self._add(generation, add)
+        self._connection.execute("COMMIT")
+
+    def extend(self, generation: int, add: object) -> None:
+        number, added, retired = self.staged[-1]
+        assert number == generation
+        self.staged[-1] = (number, added + len(add.passages), retired)
+        self._connection.execute("BEGIN")
+        self._add(generation, add)
+        self._connection.execute("COMMIT")
+
+    def _add(self, generation: int, add: object) -> None:
         for passage, vector in zip(add.passages, add.vectors, strict=True):
             access = json.dumps([passage.access.allow, passage.access.deny])
             self._connection.execute(
                 "INSERT INTO row VALUES (?, ?, ?, ?, ?, NULL)",
                 (passage.id, passage.document, vector.tobytes(), access, generation),
             )
-        self._connection.execute("COMMIT")
 
     @property
     def epoch(self) -> int:

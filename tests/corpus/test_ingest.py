@@ -325,3 +325,21 @@ def test_replay_gives_the_generations_that_git_history_tells(bench):
     report = bench.ingest()  # the working tree is what the last step held
     assert (report.generation, report.unchanged, report.parsed) == (5, 2, 0)
     bench.check()
+
+
+def test_a_large_ingest_is_staged_in_parts_and_is_the_same_generation(bench, monkeypatch):
+    from steelyard.corpus import filling
+
+    monkeypatch.setattr(filling, "STAGE_PASSAGES", 3)
+    monkeypatch.setattr(filling, "CUT_BATCH", 2)
+    for number in range(8):
+        bench.write(f"{number}.md", f"# Page {number}\n\nText of page {number}.\n")
+    parts = []
+    extend = bench.index.extend
+    monkeypatch.setattr(bench.index, "extend", lambda *call: (parts.append(len(call[1].passages)), extend(*call)))
+    told = []
+    report = bench.ingest(progress=told.append)
+    assert parts == [3, 2]
+    assert (report.passages, report.embedded) == (8, 8)
+    assert [(one.done, one.total) for one in told if one.stage == "embed"] == [(3, 8), (6, 8), (8, 8)]
+    bench.check()

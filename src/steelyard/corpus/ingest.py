@@ -13,18 +13,19 @@ from pathlib import Path
 from steelyard.corpus.changes import Plan, compare
 from steelyard.corpus.enforcing import Enforcing
 from steelyard.corpus.file_rules import FileRules
+from steelyard.corpus.filling import Counted, cut_all, fill, passages_of
 from steelyard.corpus.freshness import Freshness
-from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, Staged, silent
+from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, silent
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.pool import ParsePool
-from steelyard.corpus.passages import SplitSettings, passage, passage_id
+from steelyard.corpus.passages import SplitSettings, passage_id
 from steelyard.corpus.seen_files import SeenFiles, open_sources
 from steelyard.corpus.sidecar import follow_files
 from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
 from steelyard.corpus.staging import Content, Member, Staging, Step
 from steelyard.corpus.vectors import VectorCache
-from steelyard.schema.corpus import Generation, IngestReport, Passage
+from steelyard.schema.corpus import Generation, IngestReport
 from steelyard.schema.errors import UserError
 
 WRITE_BATCH = 32
@@ -272,8 +273,7 @@ def _next_generation(
     epoch = enforcing.close(member.document for member in plan.retired)
     incoming = [replace(member, access=enforcing.access(member.document)) for member in incoming]
     retire = [name for member in outgoing for name in _passage_ids(member, staging, newest)]
-    passages = _passages(incoming, staging, settings.splitting)
-    embeddings, embedded = vectors.embed(encoder, [own.search_text for own in passages], progress)
+    count = cut_all(incoming, staging, settings.splitting)
     made = Generation(
         number=newest.number + 1 if newest else 1,
         created_at=datetime.now(UTC),
@@ -281,24 +281,16 @@ def _next_generation(
         encoder=encoder.name,
         splitting=settings.splitting.name,
         documents=len(current),
-        passages=held - len(retire) + len(passages),
+        passages=held - len(retire) + count,
     )
     staging.begin(made.number)
-    if passages or retire:
-        index.stage(made.number, Staged(passages, embeddings), retire)
+    embedded = 0
+    if count or retire:
+        parts = passages_of(incoming, staging, settings.splitting)
+        embedded = fill(index, made.number, parts, retire, encoder, vectors, Counted(progress, count))
         enforcing.settle(epoch, [member.document for member in incoming])
     staging.commit(Step(generation=made, added=plan.added, retired=plan.retired, failing=plan.failing))
     return made, embedded
-
-
-def _passages(members: Sequence[Member], staging: Staging, splitting: SplitSettings) -> list[Passage]:
-    """The passages of the members, cutting what was never cut so."""
-    staging.keep_cuts(members, splitting)
-    found: list[Passage] = []
-    for member in members:
-        version = staging.document_version(member)
-        found.extend(passage(version, span) for span in staging.cut(member, splitting.name) or [])
-    return found
 
 
 def _passage_ids(member: Member, staging: Staging, newest: Generation | None) -> list[str]:

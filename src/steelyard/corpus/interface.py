@@ -46,6 +46,9 @@ class Index(Protocol):
     def stage(self, generation: int, add: Any, retire: Sequence[str]) -> None:
         """Prepare `generation` beside the ones that answer; staging it again replaces what was staged."""
 
+    def extend(self, generation: int, add: Any) -> None:
+        """Add more rows to `generation`, which was staged last."""
+
     def discard(self, generation: int) -> None:
         """Undo what was staged for `generation` and any later one; harmless when nothing was."""
 
