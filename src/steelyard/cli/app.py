@@ -12,6 +12,7 @@ import typer
 from steelyard.cli import (
     access,
     asking,
+    backtesting,
     corpus,
     data,
     data_group,
@@ -83,6 +84,7 @@ for room in (
     access,
     asking,
     weighing,
+    backtesting,
     releasing,
     versions,
     inspecting,

@@ -17,16 +17,20 @@ from steelyard.schema.history import Change
 Contents = Callable[[Sequence[Change]], Iterator[bytes]]
 """The bytes of changes that are no deletions, in the order given."""
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 @dataclass(frozen=True)
 class Past:
     """Changes in the order they happened (by `at`, then path), with the bytes each left.
 
-    `changes` holds documents only: hidden files and formats that no parser reads are left out.
+    `changes` holds documents only: hidden files and formats that no parser reads are left out. `until` is how far the past is known:
+    nothing changed between the last change and then.
     """
 
     changes: tuple[Change, ...]
     contents: Contents = field(repr=False)
+    until: datetime
 
     def state(self, at: datetime, since: Mapping[str, Change] | None = None) -> dict[str, Change]:
         """The last change of every document that exists at `at` (inclusive), by path; `since` is an earlier state to start from.
@@ -57,8 +61,8 @@ class Past:
         return self._changed()[0].at
 
     def ends(self) -> datetime:
-        """When the last change happened; errors as `begins`."""
-        return self._changed()[-1].at
+        """How far the past is known; errors as `begins`."""
+        return max(self._changed()[-1].at, self.until)
 
     def _changed(self) -> tuple[Change, ...]:
         if not self.changes:
@@ -81,7 +85,8 @@ def read_past(path: Path, inside: str = "") -> Past:
     """
     if path.is_file() and is_change_log(path):
         changes, texts = read_change_log(path)
-        return Past(_documents(changes), lambda wanted: (texts[change.key or ""] for change in wanted))
+        last = max((change.at for change in changes), default=EPOCH)
+        return Past(_documents(changes), lambda wanted: (texts[change.key or ""] for change in wanted), last)
     if path.is_dir() and (dated := dated_folders(path)):
         return _read_folders(dated)
     repo = history.bare_repository(path, inside) or history.repository(path)
@@ -93,7 +98,11 @@ def read_past(path: Path, inside: str = "") -> Past:
             code="history.missing" if missing else "history.none",
         )
     changes = history.changes(repo)
-    return Past(_documents(changes), lambda wanted: history.contents(repo, [change.key or "" for change in wanted]))
+    return Past(
+        _documents(changes),
+        lambda wanted: history.contents(repo, [change.key or "" for change in wanted]),
+        datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+    )
 
 
 def dated_folders(path: Path) -> list[tuple[date, Path]]:
@@ -131,7 +140,8 @@ def _read_folders(dated: Sequence[tuple[date, Path]]) -> Past:
             changes.append(Change(at=at, path=path, key=key, before=before))
         changes += [Change(at=at, path=path, key=None) for path in sorted(gone) if path not in renamed]
         standing = now
-    return Past(_documents(changes), lambda wanted: (places[change.key or ""].read_bytes() for change in wanted))
+    last = datetime.combine(dated[-1][0], time(), UTC)
+    return Past(_documents(changes), lambda wanted: (places[change.key or ""].read_bytes() for change in wanted), last)
 
 
 def _hashed(folder: Path) -> Iterator[tuple[str, str]]:

@@ -93,20 +93,22 @@ def replay(
     learners: Mapping[str, Learner],
     kept: AnswerFile,
     *,
+    calibrating: Sequence[DatedFact] = (),
     report: Report,
 ) -> Replayed:
     """Ask every fact at every moment.
 
-    Candidates of `following` are fitted at the first moment on what was known that day, and then read the documents of each step.
-    Those of `learners` are trained at every moment on what was known by then; which of these trainings a cadence uses is decided
-    afterwards, since an answer depends only on when the weights were made.
+    Candidates of `following` are fitted at the first moment, on what was known that day of the facts in `calibrating` (of those asked,
+    where there are none), and then read the documents of each step. Those of `learners` are trained at every moment on all that was
+    known by then, the asked facts too, as a team would that keeps its answers in weights. Which of these trainings a cadence
+    uses is decided afterwards, since an answer depends only on when the weights were made.
 
     Raises:
         UserError: nothing was known at the first moment.
     """
     follow: dict[str, dict[datetime, Answers]] = {name: {} for name in following}
     trained: dict[str, dict[datetime, Answers]] = {name: {} for name in learners}
-    train, validation = _parts(facts, moments[0])
+    train, validation = _parts(calibrating or facts, moments[0])
     for done, at in enumerate(moments):
         report("replay the documents", done, len(moments))
         found = {name: kept.read(name, at) for name in (*following, *learners)}
@@ -121,7 +123,7 @@ def replay(
             found[name] = Answers(ask_all(candidate.load(folder), facts), work)
         for name, make in learners.items():
             if found[name] is None:
-                found[name] = _train(make(), facts, at)
+                found[name] = _train(make(), facts, calibrating, at)
         for name, answers in found.items():
             assert answers is not None
             kept.write(name, at, answers)
@@ -140,9 +142,9 @@ def ask_all(candidate: Candidate, facts: Sequence[DatedFact]) -> tuple[AgedAnswe
     return tuple(answers)
 
 
-def _train(candidate: Candidate, facts: Sequence[DatedFact], at: datetime) -> Answers:
+def _train(candidate: Candidate, facts: Sequence[DatedFact], calibrating: Sequence[DatedFact], at: datetime) -> Answers:
     begin = perf_counter()
-    train, validation = _parts(facts, at)
+    train, validation = _parts((*facts, *calibrating), at)
     candidate.fit((*train, *validation), validation)
     work = StepWork(seconds=perf_counter() - begin, trained=True, labels=relabelled(facts, None, at))
     return Answers(ask_all(candidate, facts), work)

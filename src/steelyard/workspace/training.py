@@ -176,7 +176,7 @@ class Training:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
         split = self._examples.split(component)
         tools = self._tools(component, candidate, cached=True)
-        with _one_blas_thread():
+        with one_blas_thread():
             self._make(candidate, tools).fit(changed, split.validation).save(folder)
         self._make(candidate, tools).load(folder)
 
@@ -221,7 +221,7 @@ class Training:
     @staticmethod
     def _fit(candidate: Candidate, split: Split) -> Candidate:
         try:
-            with _one_blas_thread():
+            with one_blas_thread():
                 return candidate.fit(split.train, split.validation)
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("steelyard"):
@@ -255,7 +255,7 @@ class Training:
         return found
 
 
-def _one_blas_thread() -> AbstractContextManager[object]:
+def one_blas_thread() -> AbstractContextManager[object]:
     """Keeps linear algebra to one thread: same sums on every machine, and small fits do not wait for busy cores."""
     try:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from steelyard.registry.chain import Entry, Verified
     from steelyard.registry.retention import Removable
+    from steelyard.schema.ageing import Backtest
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
     from steelyard.schema.quality import GenerationQuality
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from steelyard.schema.upkeep import CompactReport, EraseReport, GenerationState
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
+    from steelyard.workspace.backtesting import BacktestPlan
     from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.following import Followed
     from steelyard.workspace.granting import Granting
@@ -162,6 +164,17 @@ class Workspace:
             write_whole(self.folder / weighed.files[kind], text)
         report("write the report", 3, 3)
         return weighed
+
+    def backtest(self, plan: BacktestPlan | None = None, report: Report = silent) -> Backtest:
+        """Replay the documents' own past with the dated questions: how each candidate would have aged, and what it would have cost.
+
+        Raises:
+            UserError: there is no past, no dated question, or nothing in the span asked for.
+        """
+        from steelyard.workspace.backtesting import BacktestPlan as Plan
+        from steelyard.workspace.backtesting import run_backtest
+
+        return run_backtest(self._parts(), plan or Plan(), report)
 
     def ask(
         self,

@@ -1,0 +1,196 @@
+"""`backtest`: replay the documents' past with the team's dated questions, and keep what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from steelyard.candidates import CANDIDATES
+from steelyard.corpus.replay import Every, moments
+from steelyard.decision.recommend import recommend
+from steelyard.evaluation.ageing import AnswerFile, replay
+from steelyard.evaluation.backtest import Replaying, backtest
+from steelyard.evaluation.dated import DatedFact, facts_of
+from steelyard.evaluation.hindsight import Judged, Prices, update_rate
+from steelyard.schema.ageing import Backtest
+from steelyard.schema.decision import Facts
+from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.items import Approach
+from steelyard.schema.progress import Report
+from steelyard.workspace.fingerprint import code_fingerprint
+from steelyard.workspace.past_documents import PastDocuments, document_days, first_and_last, pasts_of
+from steelyard.workspace.paths import write_whole
+from steelyard.workspace.training import one_blas_thread
+
+if TYPE_CHECKING:
+    from steelyard.workspace.parts import Parts
+
+MOST_FACTS = 300
+CALIBRATION_EVERY = 3
+"""Each third fact calibrates what retrieves, and is not asked: a threshold must not be measured on what it was chosen on."""
+FOLLOWING = ("rag-bm25", "rag-hybrid", "rag-tuned")
+LEARNING = ("closed-book",)
+FEWEST_FACTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestPlan:
+    """What to replay. `histories` says where a source keeps its past, by source path; `limit` is the most facts asked."""
+
+    component: str | None = None
+    every: Every = "month"
+    begin: datetime | None = None
+    end: datetime | None = None
+    histories: Mapping[str, Path] = field(default_factory=dict)
+    lag: timedelta = timedelta(0)
+    limit: int = MOST_FACTS
+
+
+def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
+    """Replay, judge and keep; a replay cut short goes on where it was, and one of unchanged inputs is read again.
+
+    Raises:
+        UserError: no past, no dated questions, or nothing to replay in the span.
+        DataError: a change log or the questions are wrong.
+    """
+    component = parts.component_for("answer", plan.component)
+    pasts = pasts_of(parts.folder, parts.settings, plan.histories)
+    begin, end = first_and_last(pasts, plan.begin, plan.end)
+    asked, calibrating, origin = _questions(parts, component, plan.limit)
+    steps = moments(begin, end, plan.every)
+    folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
+    corpus = PastDocuments(
+        folder, parts.settings, pasts, parts.toolbox.cached_encoder, parts.settings.measure.seed, plan.lag
+    )
+    try:
+        with one_blas_thread():
+            replayed = replay(
+                asked,
+                steps,
+                corpus,
+                FOLLOWING,
+                {name: (lambda name=name: corpus.learner(name)) for name in LEARNING},  # type: ignore[misc]
+                AnswerFile(folder / "answers"),
+                calibrating=calibrating,
+                report=report,
+            )
+    finally:
+        corpus.close()
+    prices = Prices(economics=parts.settings.economics, traffic=parts.settings.traffic)
+    about = Replaying(
+        component=component,
+        every=plan.every,
+        questions_from=origin,
+        approaches={name: _approach(name) for name in FOLLOWING},
+        verdict=_first_verdict(parts, component),
+        rate=update_rate(asked, document_days(pasts, begin, end), begin, end),
+    )
+    found = backtest(Judged(asked, replayed, prices), about)
+    write_whole(result_path(parts, component), json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+    return found
+
+
+def result_path(parts: Parts, component: str) -> Path:
+    """Where the last backtest of a component is kept, as JSON."""
+    return parts.state.root / "backtest" / component / "backtest.json"
+
+
+def _questions(parts: Parts, component: str, limit: int) -> tuple[list[DatedFact], list[DatedFact], str]:
+    """Facts to ask, facts to calibrate on, and where they come from.
+
+    Raises:
+        UserError: too few questions, or none of them is dated.
+    """
+    items = [item for item in parts.examples.dated(component) if item.answers or not item.answerable]
+    facts = facts_of(items)
+    if not any(fact.changes() for fact in facts):
+        raise UserError(
+            "no question of this component has an answer that changed.",
+            where=parts.examples.file_of(component),
+            remedy="Give valid_from and valid_to to answers that changed, or derive questions from the documents: `steelyard probes`.",
+            code="backtest.nothing_dated",
+        )
+    # By hash, whatever order the file has: the share of facts that change stays what it is.
+    drawn = sorted(facts, key=lambda fact: hashlib.sha256(fact.name.encode()).hexdigest())[: limit * 3 // 2]
+    calibrating = drawn[::CALIBRATION_EVERY]
+    asked = [fact for place, fact in enumerate(drawn) if place % CALIBRATION_EVERY]
+    if len(asked) < FEWEST_FACTS:
+        raise UserError(
+            f"{len(asked)} questions are too few to see anything age; {FEWEST_FACTS} are the fewest.",
+            where=parts.examples.file_of(component),
+            remedy="Add dated questions, or derive some from the documents: `steelyard probes`.",
+            code="backtest.too_few",
+        )
+    return asked, calibrating, parts.examples.file_of(component)
+
+
+def _key(
+    parts: Parts,
+    plan: BacktestPlan,
+    steps: Sequence[datetime],
+    asked: Sequence[DatedFact],
+    calibrating: Sequence[DatedFact],
+    pasts: Mapping[str, object],
+) -> str:
+    """What the answers of a replay depend on, as a folder's name."""
+    digest = hashlib.sha256()
+    for part in (asked, calibrating):
+        for fact in part:
+            rows = [
+                (row.text, row.answers, row.answerable, str(row.valid_from), str(row.valid_to)) for row in fact.rows
+            ]
+            digest.update(repr((fact.name, sorted(fact.groups), rows)).encode())
+    settings = parts.settings
+    digest.update(repr((settings.corpus, settings.models, settings.sources, settings.measure.seed)).encode())
+    digest.update(repr((plan.lag, plan.every, steps[0], code_fingerprint(), parts.toolbox.encoder.name)).encode())
+    for path, past in sorted(pasts.items()):
+        digest.update(repr((path, getattr(past, "changes", ()))).encode())
+    return digest.hexdigest()[:16]
+
+
+def _approach(name: str) -> Approach:
+    return cast(Approach, CANDIDATES.part(name).approach)
+
+
+def _first_verdict(parts: Parts, component: str) -> str:
+    """What the criteria alone say on the first day: the settings are known, how often facts will change is not."""
+    settings = parts.settings
+    own = settings.components.get(component)
+    if own is None:
+        raise NotFoundError(f"there is no component '{component}'.", code="workspace.unknown_component")
+    needs = settings.requirements
+    facts = Facts(
+        name=component,
+        queries_per_month=settings.traffic.queries_per_month,
+        knowledge_update_per_year=settings.traffic.updates_per_year,
+        needs_citations=needs.citations,
+        needs_audit=needs.audit,
+        per_user_scoping=needs.scoping,
+        behaviour="facts",
+        latency_budget_ms=needs.p95_ms,
+        wrong_answer_usd=settings.economics.wrong_answer_usd,
+        horizon_months=settings.economics.horizon_months,
+    )
+    return str(recommend(facts).recommendation)
+
+
+def moment_of(text: str | None, name: str) -> datetime | None:
+    """A date of the command line as a moment in UTC, None for None.
+
+    Raises:
+        UserError: it is no date.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(
+            f"'{text}' is no date.", where=name, remedy="Write it like 2026-01-31.", code="backtest.bad_date"
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,148 @@
+"""The documents of a backtest: every source goes through its own past, and an index follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+
+from steelyard.candidates import CANDIDATES
+from steelyard.candidates.interface import Candidate, Tools
+from steelyard.components.retriever import Retriever
+from steelyard.config import Settings
+from steelyard.corpus.library import Library
+from steelyard.corpus.past import Past, read_past
+from steelyard.corpus.rebuild import rebuild
+from steelyard.corpus.replay import Replay
+from steelyard.models.interface import Encoder
+from steelyard.schema.ageing import StepWork
+from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.progress import silent
+from steelyard.stores.memory import MemoryStore
+from steelyard.workspace.ingesting import ingest_sources
+
+
+def pasts_of(folder: Path, settings: Settings, named: Mapping[str, Path]) -> dict[str, Past]:
+    """The past of every source by its path; `named` says where it is kept for sources that are not in git themselves.
+
+    Raises:
+        UserError: there are no sources, `named` names none of them, or a source keeps no past.
+        DataError: a change log is wrong.
+    """
+    sources = {one.path for one in settings.sources}
+    unknown = sorted(set(named) - sources)
+    if not sources or unknown:
+        raise UserError(
+            f"there is no source '{unknown[0]}'." if unknown else "the settings name no sources.",
+            remedy=f"Sources: {', '.join(sorted(sources)) or 'none; add [[sources]] to steelyard.toml'}.",
+            code="backtest.no_source",
+        )
+    return {path: read_past(named.get(path, folder / path)) for path in sorted(sources)}
+
+
+def document_days(pasts: Mapping[str, Past], begin: datetime, end: datetime) -> int:
+    """On how many days documents changed after `begin` up to `end`."""
+    return len({change.at.date() for past in pasts.values() for change in past.changes if begin < change.at <= end})
+
+
+class PastDocuments:
+    """A library and an index of their own in `folder`, brought from moment to moment; see `evaluation.ageing.PastCorpus`.
+
+    `lag` is how long a change waits before it is indexed: at a moment, the documents are those of `lag` earlier.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        pasts: Mapping[str, Past],
+        encoder: Encoder,
+        seed: int,
+        lag: timedelta = timedelta(0),
+    ) -> None:
+        self._tree = folder / "tree"
+        self._state = folder / "state"
+        self._settings = settings
+        self._encoder = encoder
+        self._seed = seed
+        self._lag = lag
+        self._replays = {path: Replay(past, self._tree / path) for path, past in pasts.items()}
+
+    @cached_property
+    def library(self) -> Library:
+        """The version store of the replay."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        return Library(self._state / "corpus.sqlite")
+
+    @cached_property
+    def _store(self) -> MemoryStore:
+        """The index, in memory; filled from the library when an earlier run was cut short."""
+        store = MemoryStore()
+        rebuild(self.library, store, self._encoder)
+        return store
+
+    def to(self, at: datetime) -> StepWork:
+        """See `PastCorpus.to`."""
+        begin = perf_counter()
+        steps = [replay.advance(at - self._lag) for replay in self._replays.values()]
+        for path in self._replays:
+            (self._tree / path).mkdir(parents=True, exist_ok=True)
+        done = ingest_sources(self._tree, self._inside(), self.library, self._store, self._encoder, silent, tidy=False)
+        documents = sum(step.documents for step in steps)
+        return StepWork(documents=documents, passages=done.embedded, seconds=perf_counter() - begin)
+
+    def candidate(self, name: str, at: datetime) -> Candidate:
+        """See `PastCorpus.candidate`."""
+        del at  # the moment brought in last: the generation in force
+        search = Retriever(self._store, self._encoder, self.library.in_force())
+        made: Candidate = CANDIDATES.load(name)(Tools(encoder=self._encoder, search=search, seed=self._seed))
+        return made
+
+    def learner(self, name: str) -> Candidate:
+        """An unfitted candidate that needs no documents."""
+        made: Candidate = CANDIDATES.load(name)(Tools(encoder=self._encoder, seed=self._seed))
+        return made
+
+    def close(self) -> None:
+        """Close the library."""
+        self.library.close()
+
+    def _inside(self) -> Settings:
+        """The workspace's settings: sources are found below the replay's folder by the same paths."""
+        outside = [
+            one.path for one in self._settings.sources if Path(one.path).is_absolute() or ".." in Path(one.path).parts
+        ]
+        if outside:
+            raise NotFoundError(
+                f"the source '{outside[0]}' lies outside the workspace, so its past cannot be laid out beside it.",
+                remedy="Name sources by a path inside the workspace folder (a link is fine).",
+                code="backtest.source_outside",
+            )
+        return self._settings
+
+
+def first_and_last(
+    pasts: Mapping[str, Past], begin: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime]:
+    """From when to when to replay: what is asked for, inside what the past holds.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    kept: Sequence[Past] = [past for past in pasts.values() if past.changes]
+    if not kept:
+        raise UserError(
+            "no source holds documents with a past.", remedy="Keep the documents in git.", code="backtest.no_history"
+        )
+    first, last = min(past.begins() for past in kept), max(past.ends() for past in kept)
+    begin = first if begin is None else max(begin, first)
+    end = last if end is None else end
+    if begin >= end:
+        raise UserError(
+            f"there is nothing to replay between {begin.date()} and {end.date()}.",
+            remedy=f"The documents' past runs from {first.date()} to {last.date()}.",
+            code="backtest.empty_span",
+        )
+    return begin, end
