@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steelyard.cli.output import JsonFlag, console, open_workspace, progress, write_json
+
+if TYPE_CHECKING:
+    from steelyard.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +26,18 @@ def train(
             help="One component, or one of its candidates; default: all.", metavar="[COMPONENT[/CANDIDATE]]"
         ),
     ] = None,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Fit nothing; show what every fit took so far.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again."""
+    """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again.
+
+    The ledger has seconds, processor seconds, energy and USD of every fit. Energy is an estimate, processor seconds x `cpu_watts`,
+    unless the processor's own counters may be read.
+    """
     workspace = open_workspace(context)
+    if ledger:
+        _show_ledger(workspace, target, as_json=as_json)
+        return
     with progress() as report:
         trained = workspace.train(target, report)
     if as_json:
@@ -35,6 +46,16 @@ def train(
     from steelyard.cli.tables import show_trained
 
     show_trained(console(), trained)
+
+
+def _show_ledger(workspace: Workspace, target: str | None, *, as_json: bool) -> None:
+    entries = workspace.ledger(target)
+    if as_json:
+        write_json({"entries": [entry.to_json() for entry in entries]})
+        return
+    from steelyard.cli.training_view import show_ledger
+
+    show_ledger(console(), entries)
 
 
 def weigh(

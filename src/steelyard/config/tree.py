@@ -108,6 +108,9 @@ class EconomicsSettings:
     """One labelled or reviewed row."""
     cpu_hour_usd: float = 0.05
     """One virtual core for an hour on a general-purpose cloud machine."""
+    cpu_watts: float = 7.0
+    """Power of one busy core, for the energy estimate of the training ledger: package power over cores of two server processors is
+    4.4 W (280 W, 64 cores) and 7.3 W (205 W, 28 cores)."""
     rag_setup_hours: float = 160.0
     """Hours to set up retrieval: ingestion, index, evaluation."""
     rag_operations_hours_per_month: float = 16.0

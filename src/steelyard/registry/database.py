@@ -51,6 +51,14 @@ MIGRATIONS: tuple[str, ...] = (
     {append_only("production")}
     {HISTORY.sql()}
     """,
+    f"""
+    CREATE TABLE ledger (
+        component TEXT NOT NULL, candidate TEXT NOT NULL, version INTEGER, kind TEXT NOT NULL, rows INTEGER NOT NULL,
+        seconds REAL NOT NULL, cpu_seconds REAL NOT NULL, energy_wh REAL NOT NULL, energy_source TEXT NOT NULL, usd REAL NOT NULL,
+        created TEXT NOT NULL
+    ) STRICT;
+    {append_only("ledger")}
+    """,
 )
 
 WAIT_S = 30.0

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from steelyard.config import Settings
+from steelyard.registry.ledger import Ledger
 from steelyard.registry.releases import Releases
 from steelyard.registry.requests import RequestLog
 from steelyard.registry.versions import Registry
 from steelyard.schema.errors import NotFoundError
+from steelyard.schema.ledger import LedgerEntry
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import VersionRecord
 from steelyard.workspace.examples import Examples
@@ -79,6 +81,19 @@ class Parts:
             (made if fitted else known).append(record)
             report("train", done, len(pairs))
         return Trained(versions=tuple(made), skipped=tuple(known))
+
+    def ledger(self, target: str | None) -> list[LedgerEntry]:
+        """What the fits took: all, those of one component, or of one candidate.
+
+        Raises:
+            NotFoundError: an unknown component or candidate; the nearest is named.
+        """
+        ledger = Ledger(self.state.registry)
+        if target is None:
+            return ledger.entries()
+        component, _, candidate = target.partition("/")
+        self._targets(target)
+        return ledger.entries(component, candidate or None)
 
     def _targets(self, target: str | None) -> list[tuple[str, str]]:
         if target is None:

@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
 from steelyard.dataset.history import DatasetHistory
+from steelyard.economics.energy import measured_effort, usd_of
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
 from steelyard.evaluation.serving_form import UnderName, compare_forms
 from steelyard.registry.artefacts import artefact_hash, file_hashes, verify_artefact
+from steelyard.registry.ledger import Ledger
 from steelyard.registry.versions import Registry
 from steelyard.schema.errors import MissingExtraError, ModelError, NotFoundError, nearest
 from steelyard.schema.items import Item, Split, Task
+from steelyard.schema.ledger import Effort, LedgerEntry
 from steelyard.schema.progress import Report
 from steelyard.schema.releases import Parity
 from steelyard.schema.runs import VersionRecord
@@ -27,6 +29,7 @@ from steelyard.workspace.examples import Examples
 from steelyard.workspace.fingerprint import code_fingerprint, code_version, fingerprint
 from steelyard.workspace.keeping import keep
 from steelyard.workspace.toolbox import Toolbox
+from steelyard.workspace.unchanged import Stamps
 
 VALIDATION_ITEMS = 300
 """Rows a fresh version is scored on for the registry, all of which it has seen; enough to tell a broken fit, and quick."""
@@ -57,6 +60,8 @@ class Training:
         self._examples = examples
         self._toolbox = toolbox
         self._registry = registry
+        self._stamps = Stamps(examples, toolbox)
+        self._ledger = Ledger(toolbox.state.registry)
 
     def names(self, component: str) -> list[str]:
         """The candidates of a component that can be built here, in the table's order.
@@ -89,17 +94,22 @@ class Training:
         Raises:
             DataError, UserError: the component's rows cannot be used.
         """
+        same = self._unchanged(component, candidate)
+        if same is not None:
+            return same, False
         split = self._examples.split(component)
         inputs = self.inputs(component, candidate, split)
         known = self._registry.by_inputs(component, candidate, inputs)
         if known is not None and self._is_whole(known):
+            self._stamps.remember(component, candidate, known.version)
             return known, False
         tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
         # What a version learned from can be shown as long as the version is there.
         keep(self._examples, DatasetHistory(self._toolbox.state.datasets), component)
-        start = perf_counter()
-        fitted = self._fit(self._make(candidate, tools), split)
-        seconds = perf_counter() - start
+        economics = self._toolbox.settings.economics
+        with measured_effort(economics.cpu_watts) as meter:
+            fitted = self._fit(self._make(candidate, tools), split)
+        effort = meter.effort
         folder = self._toolbox.state.model(component, candidate, inputs)
         beside = folder.with_name(folder.name + ".new")
         shutil.rmtree(beside, ignore_errors=True)
@@ -118,14 +128,43 @@ class Training:
             folder=folder.relative_to(self._toolbox.state.root).as_posix(),
             code_version=code_version(),
             seed=tools.seed,
-            seconds=seconds,
+            seconds=effort.seconds,
             metrics=self._validate(component, served, split, tools),
             created=now(),
             files=files,
             parity=self._parity(fitted, served, split),
-            cost_usd=seconds * self._toolbox.settings.economics.cpu_hour_usd / 3600,
+            cost_usd=usd_of(effort, economics.cpu_hour_usd),
         )
-        return self._registry.add(record), True
+        added = self._registry.add(record)
+        self._stamps.remember(component, candidate, added.version)
+        self._book(added, split, effort)
+        return added, True
+
+    def _book(self, record: VersionRecord, split: Split, effort: Effort) -> None:
+        """Write into the ledger what a version took."""
+        self._ledger.add(
+            LedgerEntry(
+                component=record.component,
+                candidate=record.candidate,
+                version=record.version,
+                kind="train",
+                rows=len(split.train) + len(split.validation),
+                effort=effort,
+                usd=record.cost_usd,
+                created=record.created,
+            )
+        )
+
+    def _unchanged(self, component: str, candidate: str) -> VersionRecord | None:
+        """The version that was fitted from the files and settings as they are now, without reading a row."""
+        version = self._stamps.version(component, candidate)
+        if version is None:
+            return None
+        try:
+            record = self._registry.get(component, candidate, version)
+        except NotFoundError:
+            return None
+        return record if self._is_whole(record) else None
 
     @staticmethod
     def _parity(fitted: Candidate, served: Candidate, split: Split) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from steelyard.schema.ageing import Backtest
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
+    from steelyard.schema.ledger import LedgerEntry
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.backtesting import BacktestPlan
@@ -132,6 +133,14 @@ class Workspace(CorpusVerbs, ReleaseVerbs):
     def train(self, target: str | None = None, report: Report = silent) -> Trained:
         """Fit and register candidates: all, those of one component, or one (`COMPONENT/CANDIDATE`)."""
         return self._parts().train(target, report)
+
+    def ledger(self, target: str | None = None) -> list[LedgerEntry]:
+        """What every fit took: of all, of one component, or of one of its candidates (`COMPONENT/CANDIDATE`).
+
+        Raises:
+            NotFoundError: an unknown component or candidate.
+        """
+        return self._parts().ledger(target)
 
     def weigh(
         self,
