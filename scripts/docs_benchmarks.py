@@ -168,6 +168,58 @@ def statistics(rows: Sequence[Row]) -> list[Table]:
     return [(("rows:", "documents:", "trials:", "twins even:", "winner found:", "smallest detectable:"), lines)]
 
 
+def gates(rows: Sequence[Row]) -> list[Table]:
+    """How often a candidate of known quality passes, by rows; one table for each likeness of the two versions."""
+    tables: list[Table] = []
+    gains = list(dict.fromkeys(row["gain"] for row in rows))
+    groups: list[list[Row]] = []
+    for row in rows:
+        if not groups or abs(groups[-1][0]["discordance"] - row["discordance"]) >= ALIKE:
+            groups.append([])
+        groups[-1].append(row)
+    for group in groups:
+        mean = sum(row["discordance"] for row in group) / len(group)
+        heads = (f"differ on {mean * 100:.0f} % of rows:", *(f"{gain * 100:+.0f} points:" for gain in gains))
+        lines = []
+        for size in dict.fromkeys(row["rows"] for row in group):
+            found = {row["gain"]: row for row in group if row["rows"] == size}
+            shares = (
+                f"{one['passed'] * 100:.1f} % ({one['low'] * 100:.1f} to {one['high'] * 100:.1f})"
+                for one in (found[gain] for gain in gains)
+            )
+            lines.append((f"{size:,} rows", *shares))
+        tables.append((heads, lines))
+    return tables
+
+
+ALIKE = 0.04
+"""Discordances nearer than this belong to one likeness."""
+
+
+def serving_form(rows: Sequence[Row]) -> list[Table]:
+    """Agreement of the forms, and milliseconds for one message."""
+    agreement = [
+        (
+            f"`{row['router']}`",
+            f"{row['served']} against {row['reference']}",
+            f"{row['compared']:,}",
+            f"{row['agreement'] * 100:.1f} %",
+            str(row["flipped"]),
+        )
+        for row in rows
+        if "agreement" in row
+    ]
+    times = [
+        (f"`{row['router']}`", row["form"], *(f"{row[name]:.1f}" for name in ("p50_ms", "p95_ms", "cpu_p50_ms")))
+        for row in rows
+        if "form" in row
+    ]
+    return [
+        (("router", "forms", "rows:", "agreement:", "flipped:"), agreement),
+        (("router", "form", "ms p50:", "p95:", "ms of work, p50:"), times),
+    ]
+
+
 def plain(row: Row | None) -> str:
     """A number without an interval."""
     return "–" if row is None else f"{row['mean']:,.1f}"
@@ -228,4 +280,12 @@ def chunking(rows: Sequence[Row]) -> list[Table]:
     return [(heads, quality), (more, read)]
 
 
-TABLES = {"router": router, "retrieval": retrieval, "chunking": chunking, "answer": answer, "statistics": statistics}
+TABLES = {
+    "router": router,
+    "retrieval": retrieval,
+    "chunking": chunking,
+    "answer": answer,
+    "statistics": statistics,
+    "gates": gates,
+    "serving-form": serving_form,
+}

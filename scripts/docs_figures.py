@@ -280,9 +280,11 @@ MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
     "bench-chunking": bench("chunking"),
+    "bench-gates": bench("gates"),
     "bench-lexical": bench_lexical,
     "bench-retrieval": bench("retrieval"),
     "bench-router": bench("router"),
+    "bench-serving-form": bench("serving-form"),
     "bench-statistics": bench("statistics"),
     "decide": decide,
     "demo-answers": demo_answers,
