@@ -29,7 +29,7 @@ from steelyard.stores.lance_table import (
     to_vectors,
     visible,
 )
-from steelyard.stores.rows import OPEN, Holder
+from steelyard.stores.rows import OPEN, Holder, Rows
 from steelyard.stores.segment_files import forget_segments, load_segments, write_segment
 from steelyard.stores.segments import Segment, due, starts
 from steelyard.stores.snapshot import Searching, Snapshot, checked_vectors
@@ -38,6 +38,7 @@ EXACT_ROWS = 100_000
 """Rows up to which vectors are never clustered: every search compares with all that the asker sees."""
 
 LOOSE_SHARE = 0.1  # of all rows that may lie outside the clusters before they are made anew; those are searched exactly
+FRAGMENTS = 32  # files of the table from which a large one is compacted: compacting copies it, 20 s at a million rows
 BATCH_IDS = 1000  # ids in one SQL condition
 READ_ROWS = 8192  # rows taken from the table at a time where a segment is made again
 
@@ -159,7 +160,8 @@ class LanceStore(Searching):
             if len(state.rows) > self._exact_rows:
                 self._lay(state)
                 _build_indexes(table)
-            table.optimize()
+            if table.stats()["fragment_stats"]["num_fragments"] > FRAGMENTS or len(state.rows) <= self._exact_rows:
+                table.optimize()
 
     def explain(self, scope: Scope, generation: int) -> str:
         """LanceDB's plan of reading what `scope` sees from the table: access must be answered by `ScalarIndexQuery`."""
@@ -203,9 +205,9 @@ class LanceStore(Searching):
                 table = self._table()
                 if table is not None:
                     table.checkout_latest()
-                self._asked = max(self._asked, generation)
+                known, self._asked = self._asked, max(self._asked, generation)
                 if self._snapshot is None or (table is not None and table.version != self._version):
-                    self._remember(self._load(table))
+                    self._remember(self._followed(table, known) or self._load(table))
                 assert self._snapshot is not None
             return self._snapshot
 
@@ -231,6 +233,41 @@ class LanceStore(Searching):
         rows = snapshot.rows
         mentioned = np.concatenate([rows.added, rows.retired[rows.retired < OPEN]])
         self._newest = int(mentioned.max(initial=-1))
+
+    def _followed(self, table: Any, known: int) -> Snapshot | None:
+        """What was read before, with what another process has staged after generation `known`; None when more has changed than that."""
+        before, epoch = self._snapshot, self._mark.epoch
+        self._mark.read()
+        if before is None or self._mark.epoch != epoch or (before.rows.added > known).any():
+            return None
+        since = f"added > {known} OR (retired > {known} AND retired < {OPEN})"
+        data = in_order(table.search().where(since).select(list(STATE)).limit(None).to_arrow())
+        changed = state_rows(data)
+        new = changed.added > known
+        numbers = data.column("number").to_numpy()[new]
+        renumbered = len(numbers) and int(numbers[0]) < self._next_number
+        if renumbered or table.count_rows() != len(before.rows) + len(numbers):
+            return None
+        retired = {}
+        for place in np.flatnonzero(~new).tolist():
+            row = before.rows.named(changed.ids[place], int(changed.added[place]))
+            if row is None:
+                return None
+            retired[row] = int(changed.retired[place])
+        rows = before.rows.joined(changed.only(new), retired)
+        self._next_number = int(numbers[-1]) + 1 if len(numbers) else self._next_number
+        segments = self._grown(table, before.segments, rows, numbers)
+        return Snapshot(rows, segments).restricted(self._mark.access, self._mark.withheld)
+
+    def _grown(self, table: Any, known: Sequence[Segment], rows: Rows, numbers: Any) -> tuple[Segment, ...]:
+        """Segments of all `rows`, of which `known` hold the first and the table has the rest under `numbers`."""
+        begins = starts(known).tolist()
+        for kept in range(len(known), -1, -1):
+            # The process that staged may have put new rows together with rows that were known.
+            segments = (*known[:kept], *load_segments(self._segments, rows, begins[kept]))
+            if int(starts(segments)[-1]) == len(rows):
+                return segments
+        return (*known, *_made(table, numbers))
 
     def _load(self, table: Any) -> Snapshot:
         if table is None:
