@@ -12,25 +12,27 @@ import numpy as np
 
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.clusters import clustered
-from steelyard.stores.interface import Staged
+from steelyard.stores.interface import Staged, StoredRows
 from steelyard.stores.lance_access import AccessMark, write_access
 from steelyard.stores.lance_errors import reading, writing
 from steelyard.stores.lance_purge import clean, rewrite
 from steelyard.stores.lance_table import (
     PAYLOAD,
+    READ_ROWS,
     STATE,
     TABLE,
     add_missing_columns,
     any_of,
     in_order,
     state_rows,
+    stored_rows,
     to_arrow,
     to_passages,
     to_vectors,
     visible,
 )
 from steelyard.stores.rows import OPEN, Holder, Rows
-from steelyard.stores.segment_files import forget_segments, load_segments, write_segment
+from steelyard.stores.segment_files import damaged_segments, forget_segments, load_segments, write_segment
 from steelyard.stores.segments import Segment, due, starts
 from steelyard.stores.snapshot import Searching, Snapshot, checked_vectors
 
@@ -40,7 +42,6 @@ EXACT_ROWS = 100_000
 LOOSE_SHARE = 0.1  # of all rows that may lie outside the clusters before they are made anew; those are searched exactly
 FRAGMENTS = 32  # files of the table from which a large one is compacted: compacting copies it, 20 s at a million rows
 BATCH_IDS = 1000  # ids in one SQL condition
-READ_ROWS = 8192  # rows taken from the table at a time where a segment is made again
 
 
 class LanceStore(Searching):
@@ -146,6 +147,24 @@ class LanceStore(Searching):
                 clean(self.folder, table)
                 self._version = table.version
                 return len(kept) - int(kept.sum())
+
+    def stored(self) -> Iterator[StoredRows]:
+        """See `Store.stored`; read from the table, not from what searches read."""
+        with writing():
+            table = self._table()
+            if table is not None:
+                table.checkout_latest()
+                yield from stored_rows(table)
+
+    def faults(self, *, mend: bool = False) -> list[str]:
+        """See `Store.faults`: the segments."""
+        with self._guard:
+            found = damaged_segments(self._segments)
+            if mend and found:
+                for path in found:
+                    path.unlink(missing_ok=True)
+                self._snapshot = None
+            return [path.relative_to(self.folder).as_posix() for path in found]
 
     @writing()
     def optimize(self) -> None:
