@@ -16,7 +16,7 @@ class Part:
     """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
 
     Candidates also carry `approach`, `task`, what they need (`documents`), whether they are the plain baseline of their task,
-    and whether their fit changes the encoder's own weights.
+    whether their fit changes the encoder's own weights, and whether what comes out depends on how long they may train (`trains`).
     """
 
     target: str
@@ -27,6 +27,7 @@ class Part:
     needs: str | None = None
     baseline: bool = False
     tunes_encoder: bool = False
+    trains: bool = False
 
 
 class Catalog:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from steelyard.candidates.answer_rag import RagBm25, RagDense, RagHybrid, RagTuned
+from steelyard.candidates.answer_rag import RagBm25, RagDense, RagHybrid, RagRerank, RagTuned
 from steelyard.candidates.interface import Tools
 from steelyard.components.quotes import resolves
-from steelyard.components.reader import UNTUNED
+from steelyard.components.reader import UNTUNED, Reader
 from steelyard.components.retriever import Retriever
 from steelyard.models.fake import FakeEncoder
 from steelyard.schema.errors import ModelError, NotFittedError, UserError
@@ -19,7 +19,7 @@ from steelyard.stores.conformance import passage
 from steelyard.stores.interface import Staged
 from steelyard.stores.memory import MemoryStore
 
-ALL = (RagBm25, RagDense, RagHybrid, RagTuned)
+ALL = (RagBm25, RagDense, RagHybrid, RagRerank, RagTuned)
 THINGS = ("kiln", "lathe", "loom", "press", "easel", "forge", "anvil", "wheel", "bench", "saw", "drill", "oven")
 STAFF = Scope(groups=frozenset({"staff"}))
 
@@ -87,11 +87,9 @@ def test_a_hidden_document_is_as_if_it_were_not_there(fitted, kind):
     assert all(hit.passage.id != "secret" for hit in public.hits)
     # The staff's question before it must leave no trace: a candidate that never saw the document says the same.
     fresh = kind(_without_secret()).fit(questions()[0::2], questions()[1::2])
-    fresh._fitted = fitted[kind]._fitted.__class__(
-        fitted[kind]._fitted.dense_weight,
-        fresh._fitted.reader.reweighted(fitted[kind]._fitted.reader.weights),
-        fitted[kind]._fitted.decliner,
-    )
+    learned = fitted[kind]._fitted
+    reader = Reader(FakeEncoder(256), learned.reader.weights, tokens=learned.reader._tokens)
+    fresh._fitted = replace(learned, reader=reader)
     alone = fresh.predict(question, Scope())
     assert (alone.text, alone.abstained, alone.citations) == (public.text, public.abstained, public.citations)
 
@@ -134,9 +132,17 @@ def test_fitting_twice_gives_the_same_candidate(fitted):
     assert (again.dense_weight, again.decliner.threshold) == (first.dense_weight, first.decliner.threshold)
 
 
-def test_only_the_tuned_one_moves_the_readers_weights(fitted):
-    assert np.array_equal(fitted[RagHybrid]._fitted.reader.weights, UNTUNED)
-    assert not np.array_equal(fitted[RagTuned]._fitted.reader.weights, UNTUNED)
+def test_only_what_pays_is_learned_and_what_was_compared_is_said(fitted):
+    for kind in (RagBm25, RagDense, RagHybrid):
+        assert np.array_equal(fitted[kind]._fitted.reader.weights, UNTUNED)
+        assert fitted[kind].learned == {"level": "untuned"}
+    # The plain reader gets all of these questions right: there is nothing to gain, and nothing is tuned.
+    assert fitted[RagRerank].learned == {"level": "untuned", "token_weight": 0.0}
+    learned = fitted[RagTuned].learned
+    assert learned["level"] == "untuned"
+    assert learned["untuned"] >= 0.9
+    assert "too few" in learned["cross-encoder"]
+    assert np.array_equal(fitted[RagTuned]._fitted.reader.weights, UNTUNED)
 
 
 @pytest.mark.parametrize("kind", ALL)

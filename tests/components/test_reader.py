@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from steelyard.components.answer_types import asked_types, holds
-from steelyard.components.reader import FEATURES, LONGEST_WINDOW, UNTUNED, Reader, _Latest
+from steelyard.components.nearness import Latest
+from steelyard.components.reader import FEATURES, LONGEST_WINDOW, UNTUNED, Reader
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.metering import metered
 from steelyard.schema.corpus import Hit
@@ -98,7 +99,7 @@ def test_readers_that_share_vectors_keep_their_own_weights():
 
 
 def test_what_was_unused_for_longest_is_forgotten_first():
-    latest = _Latest(2)
+    latest = Latest(2)
     latest.put("a", 1)
     latest.put("b", 2)
     latest.get("a")

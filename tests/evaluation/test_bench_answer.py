@@ -72,7 +72,8 @@ def encoder(tmp_path):
 def test_every_method_is_measured_on_the_same_questions_with_valid_citations(tmp_path):
     data = load_set(written(tmp_path / "clapnq_dev", unanswerable=True))
     rows = measure_set(data, encoder(tmp_path), FakeEncoder(128), lambda done, total: None)
-    assert [row["method"] for row in rows] == ["first-sentence", "rag-bm25", "rag-dense", "rag-hybrid", "rag-tuned"]
+    methods = ["first-sentence", "rag-bm25", "rag-dense", "rag-hybrid", "rag-rerank", "rag-tuned"]
+    assert [row["method"] for row in rows] == methods
     assert {row["questions"] for row in rows} == {len(data.questions.holdout)}
     assert {tuple(row) for row in rows} == {tuple(rows[0])}
     assert {row["citation_validity"] for row in rows} <= {1.0}

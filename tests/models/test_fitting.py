@@ -169,13 +169,28 @@ def test_a_budget_ends_it_and_a_larger_one_goes_on(whole, tmp_path):
         if done == 7:
             time.sleep(1.2)
 
-    some = fit(TinyTask(), replace(PLAN, budget_s=1.0), tmp_path, slow)
+    some = fit(TinyTask(), replace(PLAN, budget_s=1.0, checkpoint_s=9.0), tmp_path, slow)
     assert some.stopped == "budget"
     assert 0 < some.steps < STEPS
     assert fit(TinyTask(), replace(PLAN, budget_s=1.0), tmp_path).steps == some.steps
     rest = fit(TinyTask(), PLAN, tmp_path)
     assert (rest.stopped, rest.resumed_at) == ("done", some.steps)
     assert same(rest.weights, fitted.weights)
+
+
+def test_fewer_steps_are_planned_where_the_budget_does_not_do_for_all(whole, tmp_path):
+    fitted, _ = whole
+
+    def slow(done, total):
+        time.sleep(0.06)
+
+    short = fit(TinyTask(), replace(PLAN, budget_s=1.0, checkpoint_s=9.0), tmp_path, slow)
+    assert short.stopped == "budget"
+    assert 4 < short.steps <= short.planned < STEPS
+    assert short.curve[-1].learning_rate == 0.0
+    assert short.curve[-1].step == short.steps
+    assert fit(TinyTask(), replace(PLAN, budget_s=1.0), tmp_path).steps == short.steps
+    assert same(fit(TinyTask(), PLAN, tmp_path).weights, fitted.weights)
 
 
 def test_weights_of_frozen_parts_are_not_stored_and_the_rest_goes_back(whole):

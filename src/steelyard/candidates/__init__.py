@@ -64,12 +64,20 @@ CANDIDATES = Catalog(
             approach="rag",
             needs="documents",
         ),
+        "rag-rerank": Part(
+            "steelyard.candidates.answer_rag:RagRerank",
+            "the same, passages and quotes ranked again token by token where that answers more",
+            task="answer",
+            approach="rag",
+            needs="documents",
+        ),
         "rag-tuned": Part(
             "steelyard.candidates.answer_rag:RagTuned",
-            "retrieval, and a reader tuned on the team's questions",
+            "retrieval, and a reranker and reader tuned on the team's questions as far as that answers more",
             task="answer",
             approach="hybrid",
             needs="documents",
+            trains=True,
         ),
         "template": Part(
             "steelyard.candidates.write_approved:TemplateWriter",

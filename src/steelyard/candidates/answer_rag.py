@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 
+from steelyard.candidates.answer_learning import Asked, Learner, Note
 from steelyard.candidates.interface import Search, Tools
 from steelyard.components.declining import EVIDENCE, Decliner, evidence_features
 from steelyard.components.fusion import NEUTRAL_WEIGHT, tune_dense_weight
-from steelyard.components.quotes import Quote
-from steelyard.components.reader import UNTUNED, Matrix, Reader, Reading
-from steelyard.components.tuning import fit_weights
+from steelyard.components.nearness import by_tokens
+from steelyard.components.reader import UNTUNED, Reader, Reading
 from steelyard.metrics.answers import contains_answer
-from steelyard.models.artefact import load_artefact, save_artefact
+from steelyard.models.artefact import Arrays, load_artefact, save_artefact
 from steelyard.models.metering import metered
+from steelyard.models.pair_scorer import PairScorer
 from steelyard.schema.corpus import Hit
 from steelyard.schema.errors import ModelError, NotFittedError, UserError
 from steelyard.schema.items import Item
@@ -29,40 +30,24 @@ Mode = Literal["bm25", "dense", "hybrid"]
 READ_PASSAGES = 6
 """Passages handed to the reader: the answer stands among six nearly as often as among ten, and reading costs time."""
 
+RERANKING = frozenset({"tokens", "close weights", "cross-encoder"})
+"""Levels of reading good enough to rank the passages again, by the best quote of each."""
+
 FUSION_POOL = 100
 """Hits from which the fusion weight is chosen; see `tune_dense_weight`."""
 
-FOLDS = 4
-"""Parts of the train questions: each is read with weights tuned on the others, to learn how often a tuned reader is wrong."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A question with its hits and what the reader made of them."""
-
-    item: Item
-    hits: list[Hit]
-    quotes: list[Quote]
-    features: Matrix
-
-    @property
-    def right(self) -> list[bool]:
-        """Which quotes answer the question, and from the right document where it names one."""
-        return [
-            self.item.answerable
-            and self.item.source in (None, quote.hit.passage.document)
-            and contains_answer(quote.text, self.item.answers) > 0
-            for quote in self.quotes
-        ]
+Learn = Literal["nothing", "token weight", "everything"]
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What fitting learned; together with the tools it answers."""
+    """What fitting learned; together with the tools it answers. `level` and `notes`: see `Learned`."""
 
     dense_weight: float
     reader: Reader
     decliner: Decliner
+    level: str
+    notes: Mapping[str, Note]
 
 
 class RagAnswer:
@@ -72,33 +57,42 @@ class RagAnswer:
     chooses the fusion weight (mode `hybrid`), the reader's weights (when `tuned`) and the threshold for declining.
     """
 
-    def __init__(self, tools: Tools, *, name: str, mode: Mode, tuned: bool) -> None:
+    def __init__(self, tools: Tools, *, name: str, mode: Mode, learn: Learn = "nothing") -> None:
         self.name = name
         self._tools = tools
         self._mode = mode
-        self._tuned = tuned
+        self._learn = learn
         self._fitted: _Fitted | None = None
 
     def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
         """See `Candidate.fit`.
 
-        Reader weights are learned on train rows. The fusion weight, the probability of being right and the threshold come from both,
-        for an untuned reader has learned from neither; a tuned one reads each train row with weights learned on the others.
-        Unanswerable rows teach when to decline, and nothing else.
+        Reader weights and the cross-encoder are learned on train rows. The fusion weight, the probability of being right and the
+        threshold come from both as far as a row was not learned from: see `Learned.readings`. Unanswerable rows teach when to
+        decline, and nothing else.
 
         Raises:
             UserError: there are no documents.
         """
         dense_weight = self._choose_dense_weight([item for item in (*train, *validation) if item.answerable])
-        untuned = Reader(self._tools.encoder)
-        asked = [self._ask(untuned, item, dense_weight, done, len(train)) for done, item in enumerate(train, start=1)]
-        reader = untuned.reweighted(_weights(asked)) if self._tuned else untuned
-        readings = [(one, reader) for one in asked]
-        if self._tuned:
-            readings = [(one, fold) for fold, part in _folds(untuned, asked) for one in part]
-        readings += [(self._ask(reader, item, dense_weight), reader) for item in validation]
-        self._fitted = _Fitted(dense_weight, reader, _fit_decliner(readings))
+        learner = Learner(
+            self._tools, lambda item: self._hits(item.text, Scope(groups=item.groups), dense_weight), train, validation
+        )
+        ways = {"nothing": learner.untuned, "token weight": learner.reranked, "everything": learner.tuned}
+        learned = ways[self._learn]()
+        decliner = _fit_decliner(learned.readings)
+        self._fitted = _Fitted(dense_weight, learned.reader, decliner, learned.level, learned.notes)
         return self
+
+    @property
+    def learned(self) -> Mapping[str, Note]:
+        """What was compared while fitting, and what came of it: `level`, and shares of questions whose first quote was right.
+
+        Raises:
+            NotFittedError: neither fitted nor loaded.
+        """
+        fitted = self._require()
+        return {"level": fitted.level, **fitted.notes}
 
     def predict(self, request: Request, scope: Scope) -> Output:
         """See `Candidate.predict`.
@@ -123,19 +117,31 @@ class RagAnswer:
             NotFittedError: neither fitted nor loaded.
         """
         fitted = self._require()
-        arrays = {"weights": fitted.reader.weights, "decline": fitted.decliner.coefficients}
-        meta = {"name": self.name, "dense_weight": fitted.dense_weight, "threshold": fitted.decliner.threshold}
+        arrays: Arrays = {"weights": fitted.reader.weights, "decline": fitted.decliner.coefficients}
+        if fitted.reader.scorer is not None:
+            arrays |= fitted.reader.scorer.arrays()
+        meta = {
+            "name": self.name,
+            "dense_weight": fitted.dense_weight,
+            "threshold": fitted.decliner.threshold,
+            "closely": fitted.reader.closely,
+            "level": fitted.level,
+            "notes": dict(fitted.notes),
+        }
         save_artefact(folder, arrays, meta)
 
     def load(self, folder: Path) -> Self:
         """See `Candidate.load`.
 
         Raises:
-            ModelError: the files are damaged, or were written for another candidate or by a version that reads differently.
+            ModelError: the files are damaged, were written for another candidate or by a version that reads differently, or need
+                token vectors that this encoder does not give.
         """
         arrays, meta = load_artefact(folder)
         weights, decline = arrays["weights"], arrays["decline"]
-        if meta["name"] != self.name or weights.shape != UNTUNED.shape or decline.shape != (3, len(EVIDENCE) + 1):
+        tokens = by_tokens(self._tools.encoder) if meta.get("closely") else None
+        other = meta["name"] != self.name or weights.shape != UNTUNED.shape or decline.shape != (3, len(EVIDENCE) + 1)
+        if other or (meta.get("closely") and tokens is None):
             raise ModelError(
                 f"the saved model is no '{self.name}' of this version.",
                 where=str(folder),
@@ -143,7 +149,8 @@ class RagAnswer:
                 code="candidate.other_model",
             )
         decliner = Decliner(decline, float(meta["threshold"]))
-        self._fitted = _Fitted(float(meta["dense_weight"]), Reader(self._tools.encoder, weights), decliner)
+        reader = Reader(self._tools.encoder, weights, tokens=tokens, scorer=PairScorer.from_arrays(arrays))
+        self._fitted = _Fitted(float(meta["dense_weight"]), reader, decliner, str(meta["level"]), meta["notes"])
         return self
 
     def _require(self) -> _Fitted:
@@ -157,7 +164,13 @@ class RagAnswer:
         self, fitted: _Fitted, hits: Sequence[Hit], reading: Reading | None, confidence: float, usage: Usage
     ) -> Output:
         threshold = fitted.decliner.threshold
-        trace = (("dense_weight", f"{fitted.dense_weight:.2f}"), ("threshold", f"{threshold:.3f}"))
+        trace = (
+            ("dense_weight", f"{fitted.dense_weight:.2f}"),
+            ("threshold", f"{threshold:.3f}"),
+            ("reader", fitted.level),
+        )
+        if reading is not None and fitted.level in RERANKING:
+            hits = [hits[place] for place in reading.order]
         if reading is None or confidence < threshold:
             return Output(abstained=True, probability=confidence, hits=tuple(hits), usage=usage, trace=trace)
         return Output(
@@ -187,13 +200,6 @@ class RagAnswer:
             return search.dense(text, scope, READ_PASSAGES)
         return search.fused(text, scope, READ_PASSAGES, dense_weight)
 
-    def _ask(self, reader: Reader, item: Item, dense_weight: float, done: int = 0, total: int = 0) -> _Asked:
-        hits = self._hits(item.text, Scope(groups=item.groups), dense_weight)
-        asked = _Asked(item, hits, *reader.describe(item.text, hits))
-        if total:
-            self._tools.progress(done, total)
-        return asked
-
     def _choose_dense_weight(self, items: Sequence[Item]) -> float:
         if self._mode != "hybrid":
             return 0.0 if self._mode == "bm25" else 1.0
@@ -209,28 +215,35 @@ class RagBm25(RagAnswer):
     """Retrieval by words."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, name="rag-bm25", mode="bm25", tuned=False)
+        super().__init__(tools, name="rag-bm25", mode="bm25")
 
 
 class RagDense(RagAnswer):
     """Retrieval by meaning."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, name="rag-dense", mode="dense", tuned=False)
+        super().__init__(tools, name="rag-dense", mode="dense")
 
 
 class RagHybrid(RagAnswer):
     """Retrieval by both, fused with a weight chosen on the team's questions."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, name="rag-hybrid", mode="hybrid", tuned=False)
+        super().__init__(tools, name="rag-hybrid", mode="hybrid")
+
+
+class RagRerank(RagAnswer):
+    """Retrieval by both, then passages and quotes ranked again token by token; the weight of that is chosen, 0 included."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools, name="rag-rerank", mode="hybrid", learn="token weight")
 
 
 class RagTuned(RagAnswer):
-    """The fourth cell: retrieval by both, and a reader tuned on the team's questions."""
+    """The fourth cell: retrieval by both, with a reranker and a reader tuned on the team's questions as far as that pays."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, name="rag-tuned", mode="hybrid", tuned=True)
+        super().__init__(tools, name="rag-tuned", mode="hybrid", learn="everything")
 
 
 def _gold(item: Item, pool: Sequence[Hit]) -> set[str]:
@@ -240,25 +253,10 @@ def _gold(item: Item, pool: Sequence[Hit]) -> set[str]:
     return {hit.passage.document for hit in pool if contains_answer(hit.passage.text, item.answers) > 0}
 
 
-def _weights(asked: Sequence[_Asked]) -> Matrix:
-    return fit_weights(
-        [one.features for one in asked], [np.array(one.right, dtype=np.bool_) for one in asked], prior=UNTUNED
-    )
-
-
-def _folds(untuned: Reader, asked: Sequence[_Asked]) -> list[tuple[Reader, list[_Asked]]]:
-    """Every part of the questions with a reader that was tuned on the other parts."""
-    parts = [list(asked[first::FOLDS]) for first in range(FOLDS)]
-    return [
-        (untuned.reweighted(_weights([one for other in parts if other is not part for one in other])), part)
-        for part in parts
-    ]
-
-
-def _fit_decliner(asked: Sequence[tuple[_Asked, Reader]]) -> Decliner:
+def _fit_decliner(asked: Sequence[tuple[Asked, Reader]]) -> Decliner:
     rows, right = [], []
     for one, reader in asked:
-        reading = reader.choose(one.quotes, one.features)
+        reading = reader.choose(one.item.text, one.quotes, one.features)
         if reading is not None:
             rows.append(evidence_features(one.item.text, one.hits, reading))
             right.append(one.item.answerable and contains_answer(reading.best.text, one.item.answers) > 0)

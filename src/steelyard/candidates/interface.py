@@ -33,12 +33,18 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """What candidates work with. `search` is None in a workspace without documents."""
+    """What candidates work with. `search` is None in a workspace without documents.
+
+    `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
+    nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says.
+    """
 
     encoder: Encoder
     search: Search | None = None
     seed: int = 0
     out_of_scope_label: str = "out_of_scope"
+    work: Path | None = None
+    budget_s: float | None = None
     progress: Callable[[int, int], None] = field(default=_silent)
 
 

@@ -26,20 +26,28 @@ def train(
             help="One component, or one of its candidates; default: all.", metavar="[COMPONENT[/CANDIDATE]]"
         ),
     ] = None,
+    budget_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that each candidate may train weights in; default: `tuning_s` under `models` in the settings.",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
     ledger: Annotated[bool, typer.Option("--ledger", help="Fit nothing; show what every fit took so far.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again.
 
-    The ledger has seconds, processor seconds, energy and USD of every fit. Energy is an estimate, processor seconds x `cpu_watts`,
-    unless the processor's own counters may be read.
+    A training that was cut off goes on where it was. The ledger has seconds, processor seconds, energy and USD of every fit. Energy is
+    an estimate, processor seconds x `cpu_watts`, unless the processor's own counters may be read.
     """
     workspace = open_workspace(context)
     if ledger:
         _show_ledger(workspace, target, as_json=as_json)
         return
     with progress() as report:
-        trained = workspace.train(target, report)
+        trained = workspace.train(target, report, budget_s=budget_s)
     if as_json:
         write_json(trained.to_json())
         return

@@ -157,6 +157,8 @@ class ModelSettings:
     """Arithmetic of the encoder; `auto`: int8 where its measured agreement with fp32 allows."""
     threads: int = 0
     """Threads of the encoder; 0 means all cores."""
+    tuning_s: float = 120.0
+    """Seconds that the fit of one candidate may take where weights are tuned; `train --budget-s` sets it for one run."""
     generator: GeneratorSettings = GeneratorSettings()
     """See `[models.generator]`."""
 

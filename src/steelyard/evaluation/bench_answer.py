@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.candidates.answer_rag import READ_PASSAGES, RagAnswer, RagBm25, RagDense, RagHybrid, RagTuned
+from steelyard.candidates.answer_rag import READ_PASSAGES, RagAnswer, RagBm25, RagDense, RagHybrid, RagRerank, RagTuned
 from steelyard.candidates.interface import Search, Tools
 from steelyard.components.fusion import NEUTRAL_WEIGHT
 from steelyard.components.quotes import Quote, spans_of
@@ -46,7 +46,7 @@ SETS = ("postgresql15_docs", "xquad_en", "clapnq_dev")
 
 Build = Callable[[Tools], RagAnswer]
 
-CANDIDATES: tuple[Build, ...] = (RagBm25, RagDense, RagHybrid, RagTuned)
+CANDIDATES: tuple[Build, ...] = (RagBm25, RagDense, RagHybrid, RagRerank, RagTuned)
 
 FRACTIONS = (0.25, 0.25, 0.5)
 """Train, validation and test. The first two are the development half, all that the constants of the reader were derived from."""
@@ -56,7 +56,14 @@ DERIVED_ON = ("postgresql15_docs", "xquad_en")
 TIMED = 100
 """Test questions that are timed: enough for a 95th percentile, and the encoder's work is not done again for every question."""
 
-START_WEIGHTS: Mapping[str, float] = {"similarity": 8.0, "new_terms": 0.0, "length": 0.0, "label": -1.0, "piece": 0.0}
+START_WEIGHTS: Mapping[str, float] = {
+    "similarity": 8.0,
+    "new_terms": 0.0,
+    "length": 0.0,
+    "label": -1.0,
+    "piece": 0.0,
+    "tokens": 0.0,
+}
 """Where `derive_untuned` starts; other features at 1. A cosine differs by a tenth or two between quotes, shares of terms by a half
 or more, so equal say needs a weight several times as large."""
 

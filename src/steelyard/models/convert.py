@@ -92,14 +92,11 @@ def convert(source: Path, target: Path, name: str) -> Path:
 
 
 def _build(source: Path, folder: Path, name: str, key: str) -> None:
-    with _quiet():
-        model = _torch_model(source)
+    with quiet():
+        model = torch_model(source)
         shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-        if is_bert(source):
-            write_bert(source, folder / "model.fp32.onnx")
-        else:
-            _export(model, folder / "model.fp32.onnx")
-        _quantise(folder / "model.fp32.onnx", folder / "model.int8.onnx")
+        export_hidden(source, model, folder / "model.fp32.onnx")
+        quantise(folder / "model.fp32.onnx", folder / "model.int8.onnx")
     config = json.loads((source / "config.json").read_bytes())
     int8_hash = file_sha256(folder / "model.int8.onnx")
     manifest: dict[str, Any] = {
@@ -198,7 +195,8 @@ def _require_mean_pooling(source: Path) -> None:
         )
 
 
-def _torch_model(source: Path) -> Any:
+def torch_model(source: Path) -> Any:
+    """The encoder in `source` as a torch model in fp32, in evaluation mode."""
     import torch
     from transformers import AutoModel
 
@@ -208,7 +206,18 @@ def _torch_model(source: Path) -> Any:
     ).eval()
 
 
-def _export(model: Any, path: Path) -> None:
+def export_hidden(source: Path, model: Any, path: Path) -> None:
+    """Write an encoder as ONNX: token ids, mask and types, (texts, tokens) each, to the last layer, (texts, tokens, dim).
+
+    `model` is what `source` holds, in torch.
+    """
+    if is_bert(source):
+        write_bert(source, path)
+    else:
+        _trace(model, path)
+
+
+def _trace(model: Any, path: Path) -> None:
     import torch
 
     class Hidden(torch.nn.Module):  # type: ignore[misc]
@@ -240,7 +249,8 @@ def _export(model: Any, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def _quantise(source: Path, target: Path) -> None:
+def quantise(source: Path, target: Path) -> None:
+    """Write `source` with weights in int8, one scale a channel."""
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -279,7 +289,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back the exporter's notes about its own internals, which a user can do nothing about."""
     from transformers.utils import logging as transformers_logging
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -62,6 +62,7 @@ class OnnxEncoder:
         self._guard = Lock()
         self._inputs = {entry.name for entry in self._session.get_inputs()}
         self._alone = self._precision == "int8"
+        self.source: Path | None = None  # the files it was converted from, set by `load_encoder` where it knows them
 
     @property
     def name(self) -> str:
@@ -94,22 +95,33 @@ class OnnxEncoder:
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         if not texts:
             return vectors
-        encodings = self._tokenizer.encode_batch(list(texts))
-        ids = [encoding.ids for encoding in encodings]
-        batches = list(self._batches([len(row) for row in ids]))
-        if len(texts) < SPREAD_TEXTS or self._threads == 1:
-            for batch in batches:
-                vectors[batch] = self._run(self._session, [ids[index] for index in batch])
-        else:
-            session = self._single()
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
-            def run(batch: list[int]) -> None:
-                vectors[batch] = self._run(session, [ids[index] for index in batch])
+        def run(session: Any, batch: list[int]) -> None:
+            vectors[batch] = self._run(session, [ids[index] for index in batch])
 
-            with ThreadPoolExecutor(self._threads) as pool:
-                deque(pool.map(run, batches), maxlen=0)
+        self._spread(run, [len(row) for row in ids])
         record(Usage(encoder_tokens=sum(map(len, ids)), seconds=perf_counter() - begun))
         return vectors
+
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Vectors]]:
+        """See `TokenEncoder.encode_with_tokens`."""
+        begun = perf_counter()
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        tokens: list[Vectors] = [np.zeros((0, self.dim), dtype=np.float32)] * len(texts)
+        encodings = self._tokenizer.encode_batch(list(texts)) if texts else []
+
+        def run(session: Any, batch: list[int]) -> None:
+            hidden, mask = self._hidden(session, [encodings[index].ids for index in batch])
+            vectors[batch] = mean_pool(hidden, mask)
+            for place, index in enumerate(batch):
+                own = np.flatnonzero(np.array(encodings[index].special_tokens_mask) == 0)
+                tokens[index] = unit_rows(hidden[place, own])
+
+        self._spread(run, [len(encoding.ids) for encoding in encodings])
+        spent = sum(len(encoding.ids) for encoding in encodings)
+        record(Usage(encoder_tokens=spent, seconds=perf_counter() - begun))
+        return vectors, tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`; the two special tokens are counted."""
@@ -135,6 +147,17 @@ class OnnxEncoder:
             yield order[at : at + size]
             at += size
 
+    def _spread(self, run: Callable[[Any, list[int]], None], lengths: Sequence[int]) -> None:
+        """Run all batches of texts of these lengths, shared out over the threads where there are many texts."""
+        batches = self._batches(lengths)
+        if len(lengths) < SPREAD_TEXTS or self._threads == 1:
+            for batch in batches:
+                run(self._session, batch)
+        else:
+            session = self._single()
+            with ThreadPoolExecutor(self._threads) as pool:
+                deque(pool.map(lambda batch: run(session, batch), list(batches)), maxlen=0)
+
     def _single(self) -> Any:
         """The session that runs in the calling thread alone; made when first needed."""
         with self._guard:
@@ -143,6 +166,9 @@ class OnnxEncoder:
             return self._alone_session
 
     def _run(self, session: Any, rows: Sequence[Sequence[int]]) -> Vectors:
+        return mean_pool(*self._hidden(session, rows))
+
+    def _hidden(self, session: Any, rows: Sequence[Sequence[int]]) -> tuple[Vectors, NDArray[np.int64]]:
         width = max(1, *map(len, rows)) if len(rows) > 1 else max(1, len(rows[0]))
         ids = np.full((len(rows), width), self._manifest["pad_id"], dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=np.int64)
@@ -150,8 +176,7 @@ class OnnxEncoder:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = session.run(None, {name: feeds[name] for name in self._inputs})[0]
-        return mean_pool(hidden, mask)
+        return session.run(None, {name: feeds[name] for name in self._inputs})[0], mask
 
 
 def mean_pool(hidden: NDArray[np.float32], mask: NDArray[np.int64]) -> Vectors:
@@ -164,6 +189,13 @@ def mean_pool(hidden: NDArray[np.float32], mask: NDArray[np.int64]) -> Vectors:
     norms = np.linalg.norm(means, axis=1, keepdims=True)
     pooled: Vectors = (means / np.maximum(norms, SMALLEST_NORM)).astype(np.float32)
     return pooled
+
+
+def unit_rows(rows: NDArray[np.float32]) -> Vectors:
+    """Rows scaled to length 1: (rows, dim), float32; a row of zeros stays."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: Vectors = (rows / np.maximum(norms, SMALLEST_NORM)).astype(np.float32)
+    return scaled
 
 
 def usable_threads() -> int:

@@ -55,6 +55,18 @@ class FakeEncoder:
         record(Usage(encoder_tokens=tokens, seconds=perf_counter() - begun))
         return vectors
 
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Vectors]]:
+        """See `TokenEncoder.encode_with_tokens`; a token is a word."""
+        words = [_WORD.findall(text.lower()) for text in texts]
+        known = list(dict.fromkeys(word for bag in words for word in bag))
+        rows = {word: np.zeros(self._dim, dtype=np.float32) for word in known}
+        for word, row in rows.items():
+            self._add(row, word, 1.0)
+            self._add(row, word[:_PIECE] + "~", 0.5)
+            row /= max(float(np.linalg.norm(row)), 1e-12)
+        none = np.zeros((0, self._dim), dtype=np.float32)
+        return self.encode(texts), [np.stack([rows[word] for word in bag]) if bag else none for bag in words]
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Words of each text."""
         return [len(_WORD.findall(text)) for text in texts]

@@ -28,6 +28,10 @@ HEAD = "head."
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW's usual ones: Loshchilov and Hutter, ICLR 2019
 
+PROBED_STEPS = 4
+SLACK = 1.1
+"""Steps that are timed before the rest is planned to fit a budget, and how much slower the rest may be."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -38,8 +42,9 @@ def fit(task: Trainable, plan: Plan, folder: Path | None = None, progress: Progr
     weights. Called again with the same task and plan it goes on from the checkpoint, and a finished training is read, not
     repeated. The final weights are those of a run that was never cut off, byte for byte, on a CPU with the same number of
     threads and the same library versions, wherever it was killed; the curve too but for its seconds. A training that its budget
-    ended goes on when it is called with a larger one. One process at a time may use a folder. Torch's global generator, thread
-    number and determinism are as before afterwards. `progress` gets (steps done, steps planned).
+    ended goes on when it is called with a larger one, or begins anew where fewer steps were planned for it. One process at a
+    time may use a folder. Torch's global generator, thread number and determinism are as before afterwards. `progress` gets
+    (steps done, steps planned).
 
     Raises:
         ModelError: the loss or the score is no number any more, or a stored file is damaged.
@@ -50,9 +55,12 @@ def fit(task: Trainable, plan: Plan, folder: Path | None = None, progress: Progr
     if task.rows < 1 or plan.epochs <= 0 or plan.batch < 1:
         raise ValueError(f"nothing to train: {task.rows} rows, {plan.epochs} epochs, batches of {plan.batch}")
     key = _key(task, plan)
-    if folder is not None and (found := _finished(folder, key)) is not None and not _may_go_on(found, plan):
+    found, had_s = (None, None) if folder is None else _finished(folder, key)
+    if found is not None and (had_s is None or (plan.budget_s is not None and plan.budget_s <= had_s)):
         return found
     meta = _checkpoint(folder, key)
+    if found is not None and meta and found.steps == meta[1]["planned"]:
+        meta = None  # its rate fell to 0 early, to fit the budget it had: more time is of use from the start alone
     threads = meta[1]["threads"] if meta else plan.threads or usable_threads()
     with _pinned(torch, threads):
         run = _Run(task, plan, folder, key, threads)
@@ -82,7 +90,7 @@ class _Run:
         self._task, self._plan, self._folder = task, plan, folder
         self._key, self._threads = key, threads
         self._epoch_steps = math.ceil(task.rows / plan.batch)
-        self._planned = max(1, math.ceil(plan.epochs * self._epoch_steps))
+        self._whole = self._planned = max(1, math.ceil(plan.epochs * self._epoch_steps))
         self._every = plan.evaluate_every or self._epoch_steps
         cuda = torch.cuda.is_available() if plan.device == "auto" else plan.device == "cuda"
         self._device = "cuda" if cuda else "cpu"
@@ -97,6 +105,8 @@ class _Run:
         self._spent = 0.0
         self._begun = self._saved_at = perf_counter()
         self._resumed_at: int | None = None
+        self._second_began = 0.0
+        self._score_s = 0.0
 
     def resume(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
         """Take up where a checkpoint was written."""
@@ -111,6 +121,7 @@ class _Run:
                     for part, array in state.items()
                 }
         self._step, self._losses, self._spent = meta["step"], meta["losses"], meta["seconds"]
+        self._planned = meta["planned"]
         self._curve = [CurvePoint(**point) for point in meta["curve"]]
         self._resumed_at = self._step
 
@@ -123,6 +134,8 @@ class _Run:
         stopped = self._why_stop()
         while stopped is None:
             self._take_step()
+            if self._step == PROBED_STEPS:
+                self._fit_into_budget()
             if self._step % self._every == 0 or self._step == self._planned:
                 self._evaluate()
                 self._write_curve()
@@ -157,6 +170,8 @@ class _Run:
         torch.nn.utils.clip_grad_norm_([parameter for _, parameter in self._trained()], plan.largest_gradient)
         self._optimizer.step()
         self._step += 1
+        if self._step == 1:
+            self._second_began = perf_counter()
 
     def _rate(self) -> float:
         warm = max(1, round(self._plan.warm_up * self._planned))
@@ -164,6 +179,7 @@ class _Run:
         return self._plan.learning_rate * min(1.0, rise, fall)
 
     def _evaluate(self) -> None:
+        begun = perf_counter()
         _seed(self._torch, self._plan.seed, 4, self._step)
         self._module.eval()
         with self._torch.no_grad():
@@ -180,10 +196,21 @@ class _Run:
         )
         self._curve.append(point)
         self._losses = []
+        self._score_s = perf_counter() - begun
+
+    def _fit_into_budget(self) -> None:
+        """Plan fewer steps where the budget does not do for all; the first step is left out, for it does work of its own."""
+        if self._plan.budget_s is None or not self._second_began:
+            return
+        step_s = (perf_counter() - self._second_began) / (PROBED_STEPS - 1)
+        scores = 1 + (self._planned - 1) // self._every
+        left = self._plan.budget_s - self._seconds() - self._score_s * scores
+        fitting = self._step + int(left / (SLACK * max(step_s, 1e-9)))
+        self._planned = max(self._step + 1, min(self._planned, fitting))
 
     def _why_stop(self) -> Stop | None:
         if self._step >= self._planned:
-            return "done"
+            return "done" if self._planned == self._whole else "budget"
         if len(self._curve) - 1 - self._best_place() >= self._plan.patience:
             return "early"
         if self._plan.budget_s is not None and self._seconds() >= self._plan.budget_s:
@@ -214,6 +241,7 @@ class _Run:
                 "key": self._key,
                 "threads": self._threads,
                 "step": self._step,
+                "planned": self._planned,
                 "losses": self._losses,
                 "seconds": self._seconds(),
                 "curve": [asdict(point) for point in self._curve],
@@ -239,7 +267,8 @@ class _Run:
         seconds = self._seconds()
         if self._folder is not None:
             # Without the seconds: the folder of the weights is the same bytes for every run.
-            save_artefact(self._folder / WEIGHTS, self._best, {"key": self._key, **summary})
+            ended = {"budget_s": self._plan.budget_s} if stopped == "budget" else {}
+            save_artefact(self._folder / WEIGHTS, self._best, {"key": self._key, **summary, **ended})
             if stopped != "budget":
                 shutil.rmtree(self._folder / CHECKPOINT, ignore_errors=True)
         return Fitted(
@@ -263,25 +292,23 @@ def _checkpoint(folder: Path | None, key: str) -> tuple[Arrays, dict[str, Any]] 
     return (arrays, meta) if meta.get("key") == key else None
 
 
-def _finished(folder: Path, key: str) -> Fitted | None:
+def _finished(folder: Path, key: str) -> tuple[Fitted | None, float | None]:
+    """A training that came to its end in `folder`, and the budget that ended it; None and None without."""
     if not (folder / WEIGHTS).is_dir():
-        return None
+        return None, None
     try:
         weights, meta = load_artefact(folder / WEIGHTS)
     except ModelError as error:
         # The manifest is written last: without one, a crash fell between the files.
         if error.code == "models.artefact_missing":
-            return None
+            return None, None
         raise
+    had_s = meta.pop("budget_s", None)
     if meta.pop("key") != key:
-        return None
+        return None, None
     lines = (folder / CURVE).read_text(encoding="utf-8").splitlines()
     curve = tuple(CurvePoint(**json.loads(line)) for line in lines)
-    return Fitted(weights=weights, seconds=curve[-1].seconds, curve=curve, **meta)
-
-
-def _may_go_on(found: Fitted, plan: Plan) -> bool:
-    return found.stopped == "budget" and (plan.budget_s is None or plan.budget_s > found.seconds)
+    return Fitted(weights=weights, seconds=curve[-1].seconds, curve=curve, **meta), had_s
 
 
 def _optimizer(torch: Any, module: Any, plan: Plan) -> Any:

@@ -20,7 +20,8 @@ class Plan:
     `epochs` may be a fraction. The rate rises linearly over `warm_up` of the steps and falls linearly to 0. The score is taken
     before the first step, every `evaluate_every` steps (None: every epoch) and after the last; training ends after `patience`
     scores in a row that were no better than the best. `budget_s` ends it as well, counted over all runs that a crash cut it
-    into; a budget that ends a run makes the weights depend on the machine's speed. A checkpoint is written when the last is
+    into. When the first steps show that it will not do for all epochs, fewer are planned, so that the rate still falls to 0: then, and
+    only then, the weights depend on the machine's speed. A checkpoint is written when the last is
     `checkpoint_s` old; 0 writes one after every step. `threads` None: see `usable_threads`; a resumed run keeps the number it
     began with. `device` `auto` takes CUDA where there is one; only the CPU promises the same bytes.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,14 @@ class Encoder(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before any cut."""
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that also gives the vector of every token, for comparing texts token by token."""
+
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Vectors]]:
+        """The vectors as `Encoder.encode` gives them, and for each text its tokens' own, float32, (tokens, dim), rows of length 1.
+
+        Tokens that the model adds are left out, so the empty text has (0, dim).
+        """

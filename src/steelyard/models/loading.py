@@ -60,7 +60,7 @@ def load_encoder(
     target = cache_folder(cache) / "encoders" / f"{name}-{source_key(folder)}-{LAYOUT}"
     if not (target / MANIFEST).is_file():
         convert(folder, target, name)
-    return OnnxEncoder(target, precision, threads)
+    return _from(folder, OnnxEncoder(target, precision, threads))
 
 
 def load_minilm(cache: Path | None = None, precision: Precision = "auto", threads: int | None = None) -> OnnxEncoder:
@@ -75,6 +75,23 @@ def load_minilm(cache: Path | None = None, precision: Precision = "auto", thread
     if not (target / MANIFEST).is_file():
         convert(minilm_source(), target, MINILM)
     return OnnxEncoder(target, precision, threads)
+
+
+def torch_source(encoder: Encoder) -> Path | None:
+    """The Hugging Face files that an encoder (or the one it wraps) was converted from, to tune from; None where they are not here."""
+    found: object = encoder
+    while not isinstance(found, OnnxEncoder):
+        found = getattr(found, "inner", None)
+        if found is None:
+            return None
+    if found.source is not None:
+        return found.source
+    return minilm_source() if found.name.startswith(f"{MINILM}-") and find_spec(MINILM_PACKAGE) else None
+
+
+def _from(source: Path, encoder: OnnxEncoder) -> OnnxEncoder:
+    encoder.source = source
+    return encoder
 
 
 def minilm_source() -> Path:

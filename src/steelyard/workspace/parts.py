@@ -67,7 +67,7 @@ class Parts:
             return f"Name one with --component: {', '.join(able)}."
         return f'Add [components.NAME] with task = "{task}" to steelyard.toml.'
 
-    def train(self, target: str | None, report: Report) -> Trained:
+    def train(self, target: str | None, report: Report, budget_s: float | None = None) -> Trained:
         """Fit all candidates, those of one component, or one.
 
         Raises:
@@ -77,7 +77,7 @@ class Parts:
         known: list[VersionRecord] = []
         pairs = self._targets(target)
         for done, (component, candidate) in enumerate(pairs, start=1):
-            record, fitted = self.training.train(component, candidate, report)
+            record, fitted = self.training.train(component, candidate, report, budget_s)
             (made if fitted else known).append(record)
             report("train", done, len(pairs))
         return Trained(versions=tuple(made), skipped=tuple(known))

@@ -88,34 +88,40 @@ class Training:
         if candidate not in able:
             raise _unknown(component, candidate, able)
 
-    def train(self, component: str, candidate: str, report: Report) -> tuple[VersionRecord, bool]:
+    def train(
+        self, component: str, candidate: str, report: Report, budget_s: float | None = None
+    ) -> tuple[VersionRecord, bool]:
         """The newest version of a candidate from today's inputs, and whether it had to be fitted.
+
+        `budget_s` is how long it may train weights; None: as the settings say, and a version that had a budget of its own counts.
 
         Raises:
             DataError, UserError: the component's rows cannot be used.
         """
-        same = self._unchanged(component, candidate)
+        own_budget = budget_s is not None and CANDIDATES.part(candidate).trains
+        same = None if own_budget else self._unchanged(component, candidate)
         if same is not None:
             return same, False
         split = self._examples.split(component)
         inputs = self.inputs(component, candidate, split)
-        known = self._registry.by_inputs(component, candidate, inputs)
+        if own_budget:
+            inputs = f"{budget_s:g}s-{inputs}"
+        known = self._newest(component, candidate, inputs)
         if known is not None and self._is_whole(known):
             self._stamps.remember(component, candidate, known.version)
             return known, False
+        folder = self._toolbox.state.model(component, candidate, inputs)
+        work = folder.with_name(folder.name + ".work")
         tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
+        own = self._toolbox.settings.models.tuning_s if budget_s is None else budget_s
+        tools = replace(tools, work=work, budget_s=own)
         # What a version learned from can be shown as long as the version is there.
         keep(self._examples, DatasetHistory(self._toolbox.state.datasets), component)
         economics = self._toolbox.settings.economics
         with measured_effort(economics.cpu_watts) as meter:
             fitted = self._fit(self._make(candidate, tools), split)
         effort = meter.effort
-        folder = self._toolbox.state.model(component, candidate, inputs)
-        beside = folder.with_name(folder.name + ".new")
-        shutil.rmtree(beside, ignore_errors=True)
-        fitted.save(beside)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
+        _save(fitted, folder)
         files = file_hashes(folder)
         served = self._make(candidate, tools).load(folder)
         record = VersionRecord(
@@ -138,6 +144,7 @@ class Training:
         added = self._registry.add(record)
         self._stamps.remember(component, candidate, added.version)
         self._book(added, split, effort)
+        shutil.rmtree(work, ignore_errors=True)  # checkpoints, of use until here
         return added, True
 
     def _book(self, record: VersionRecord, split: Split, effort: Effort) -> None:
@@ -172,6 +179,11 @@ class Training:
         rows = split.validation[:PARITY_ITEMS]
         names = {"reference_name": "the candidate as fitted", "served_name": "the candidate as loaded"}
         return compare_forms(fitted, served, rows, **names).to_json()
+
+    def _newest(self, component: str, candidate: str, inputs: str) -> VersionRecord | None:
+        """The newest version of these inputs; without a budget of their own, those with one count as well."""
+        found = [one for one in self._registry.versions(component) if one.candidate == candidate]
+        return next((one for one in reversed(found) if one.inputs.endswith(inputs)), None)
 
     def _is_whole(self, record: VersionRecord) -> bool:
         """Whether a version's files are there and as registered: what was pruned or damaged is fitted again."""
@@ -232,6 +244,7 @@ class Training:
             corpus=self._toolbox.corpus_fingerprint if needs_documents else None,
             seed=self._toolbox.settings.measure.seed,
             label=self._examples.component(component).out_of_scope_label,
+            tuning_s=self._toolbox.settings.models.tuning_s if CANDIDATES.part(candidate).trains else None,
         )
 
     def _tools(
@@ -297,14 +310,20 @@ class Training:
 def one_blas_thread() -> AbstractContextManager[object]:
     """Keeps linear algebra to one thread: same sums on every machine, and small fits do not wait for busy cores."""
     try:
-        # Loaded before they are limited: a library that comes later keeps all its threads.
-        import scipy.linalg  # noqa: F401
-        import sklearn  # noqa: F401
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         return nullcontext()
     limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
     return limits
+
+
+def _save(fitted: Candidate, folder: Path) -> None:
+    """Write a candidate into `folder`, which appears whole or not at all."""
+    beside = folder.with_name(folder.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    fitted.save(beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
 
 
 def _unknown(component: str, candidate: str, able: Sequence[str]) -> NotFoundError:
