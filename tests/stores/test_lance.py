@@ -314,3 +314,55 @@ def test_a_table_that_a_crash_left_without_a_manifest_holds_nothing(tmp_path):
     again.discard(1)
     again.stage(1, staged([passage("b", "refund")]), [])
     assert ids(LanceStore(tmp_path).lexical("refund", ANYONE, 5, 1)) == ["b"]
+
+
+def counting_loads(store, monkeypatch):
+    loads = []
+    load = store._load
+    monkeypatch.setattr(store, "_load", lambda table: (loads.append(1), load(table))[1])
+    return loads
+
+
+def test_a_reader_reads_only_what_another_process_has_staged_since(tmp_path, monkeypatch):
+    writer, reader, reference = LanceStore(tmp_path), LanceStore(tmp_path), MemoryStore()
+    corpus = random_corpus(200, seed=21)
+    for target in (writer, reference):
+        target.stage(1, Staged(corpus.passages[:100], corpus.vectors[:100]), [])
+    assert reader.count(1) == 100
+    loads = counting_loads(reader, monkeypatch)
+    for number in range(2, 12):
+        rows = slice(90 + 10 * number - 10, 100 + 10 * number - 10)
+        gone = [entry.id for entry in corpus.passages[number * 5 : number * 5 + 4]]
+        for target in (writer, reference):
+            target.stage(number, Staged(corpus.passages[rows], corpus.vectors[rows]), gone)
+        for scope in (ANYONE, STAFF_SCOPE):
+            for generation in (1, number - 1, number):
+                assert reader.passages(scope, generation) == reference.passages(scope, generation)
+                assert reader.lexical("refund", scope, 40, generation) == reference.lexical(
+                    "refund", scope, 40, generation
+                )
+    assert not loads
+
+
+@pytest.mark.parametrize("change", ["discarded", "purged", "restricted"])
+def test_a_reader_reads_everything_when_more_was_changed_than_staged(tmp_path, monkeypatch, change):
+    writer, reader = LanceStore(tmp_path), LanceStore(tmp_path)
+    writer.stage(1, staged([passage("a", "refund"), passage("b", "refund")]), [])
+    writer.stage(2, staged([passage("c", "refund")]), ["a"])
+    assert reader.count(1 if change == "discarded" else 2) == 2
+    loads = counting_loads(reader, monkeypatch)
+    if change == "discarded":
+        writer.discard(2)
+        writer.stage(2, staged([passage("d", "refund")]), ["b"])
+        expected = ["a", "d"]
+    elif change == "purged":
+        writer.purge([2])
+        writer.stage(3, staged([passage("d", "refund")]), ["b"])
+        expected = ["c", "d"]
+    else:
+        writer.restrict({"docs/c.md": STAFF}, 4)
+        writer.optimize()
+        writer.stage(3, staged([passage("d", "refund")]), [])
+        expected = ["b", "d"]
+    assert access_of(reader, 2 if change == "discarded" else 3) == expected
+    assert loads

@@ -29,7 +29,8 @@ def page(place: int, step: int) -> str:
         f"The {name} of the {PLACES[place]} office is {value(place, topic, step)}."
         for topic, (name, _) in enumerate(TOPICS)
     ]
-    return f"# Office in {PLACES[place]}\n\n" + "\n\n".join(lines) + "\n"
+    counted = f"- Desks: {20 + place}\n- Rooms: {5 + place}\n"
+    return f"# Office in {PLACES[place]}\n\n" + "\n\n".join(lines) + f"\n\n## Numbers\n\n{counted}"
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,57 @@ def test_without_dated_questions_it_says_what_to_do(offices, tmp_path):
     (tmp_path / "w" / "questions.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(UserError, match="steelyard probes"):
         Workspace(tmp_path / "w").backtest(BacktestPlan(histories={"docs": tmp_path / "w" / "past"}))
+
+
+def cli(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "steelyard", "-w", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_probes_count_only_after_review(offices, tmp_path):
+    import shutil
+
+    folder = tmp_path / "w"
+    shutil.copytree(offices, folder, ignore=shutil.ignore_patterns(".steelyard"))
+    past = f"docs={folder / 'past'}"
+    row = {"question": "What is the seat limit?", "answers": ["5"], "source": "docs/basel.md"}
+    (folder / "questions.jsonl").write_text(json.dumps(row) + "\n")
+    derived = cli(folder, "probes", "--history", past, "--json")
+    assert derived.returncode == 0, derived.stderr
+    tree = json.loads(derived.stdout)
+    assert (tree["facts"], tree["changed"]) == (42, 18)
+    refused = cli(folder, "backtest", "--history", past)
+    assert refused.returncode == 2
+    assert "probes.unreviewed" in refused.stderr
+    assert cli(folder, "probes", "--accept").returncode == 0
+    kept = cli(folder, "probes", "--history", past)
+    assert kept.returncode == 2
+    assert "probes.reviewed" in kept.stderr
+    done = cli(folder, "backtest", "--history", past, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["questions_from"] == "probes.jsonl, derived from the documents and reviewed"
+    never = [step["candidates"]["closed-book (never)"]["stale"] for step in found["steps"]]
+    assert never[0] == 0 < never[-1]
+
+
+def test_wrong_rows_of_a_probes_file_are_all_named(offices, tmp_path):
+    file = tmp_path / "probes.jsonl"
+    good = {
+        "id": "a-0",
+        "group": "a",
+        "question": "q",
+        "answers": ["x"],
+        "source": "docs/a.md",
+        "valid_from": "2025-01-01",
+        "reviewed": True,
+    }
+    file.write_text("\n".join(json.dumps(row) for row in (good, {**good, "valid_from": "soon"}, {"reviewed": True})))
+    done = cli(offices, "backtest", "--probes", str(file), "--history", f"docs={offices / 'past'}", "--json")
+    assert done.returncode == 2
+    assert [finding["row"] for finding in json.loads(done.stdout)["findings"]] == [2, 3]

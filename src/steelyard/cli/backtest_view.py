@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from steelyard.schema.ageing import AgedStep, Backtest
+from steelyard.workspace.probing import Derived
 
+SOURCES = {
+    "front_matter": "front matter",
+    "table": "tables",
+    "list": "lists",
+    "default": "documented defaults",
+    "sentence": "changed sentences",
+}
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -46,6 +55,28 @@ def show_backtest(terminal: Console, found: Backtest) -> None:
     terminal.print()
     for sentence in found.sentences:
         terminal.print(f"- {sentence}", highlight=False, soft_wrap=True)
+
+
+def show_probes(terminal: Console, derived: Derived) -> None:
+    """How many there are, a few of them, and what to do next."""
+    kinds = ", ".join(f"{count} from {SOURCES.get(kind, kind)}" for kind, count in derived.kinds.items())
+    terminal.print(
+        f"{derived.facts} facts in {derived.rows} rows, {derived.changed} of them changed: {kinds}.", highlight=False
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("question", "answer", "from", "to"):
+        table.add_column(name, overflow="fold")
+    for probe in derived.samples:
+        end = f"{probe.valid_to:%Y-%m-%d}" if probe.valid_to else "now"
+        table.add_row(escape(probe.question), escape(probe.answers[0]), f"{probe.valid_from:%Y-%m-%d}", end)
+    terminal.print(table)
+    terminal.print(
+        f'Written to {derived.file}. Read it, set "reviewed": true on the rows that hold (or accept all: '
+        "steelyard probes --accept), then run steelyard backtest.",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
 
 
 def bars(steps: tuple[AgedStep, ...]) -> str:

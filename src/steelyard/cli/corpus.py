@@ -1,4 +1,4 @@
-"""`generations`, `compact` and `erase`: the corpus through time."""
+"""`generations`, `compact`, `erase` and `doctor`: the corpus through time, and its health."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(generations, name="generations", rich_help_panel=PANEL)
     app.command("compact", rich_help_panel=PANEL)(compact)
     app.command("erase", rich_help_panel=PANEL)(erase)
+    app.command("doctor", rich_help_panel=PANEL)(doctor)
 
 
 @generations.command("list")
@@ -134,6 +135,37 @@ def erase(
     else:
         _show_erased(console(), done)
     if done.found:
+        raise typer.Exit(1)
+
+
+def doctor(
+    context: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make again what can be made from the library or the sources.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check every file below .steelyard: databases, stored texts, the index against the library, vectors, access, models, runs.
+
+    Exit code 1 when an error is left. With --repair the index is made again from the library, the library from the sources where
+    their bytes are still there, and what cannot be had is named.
+    """
+    workspace = open_workspace(context)
+    with progress() as report:
+        done = workspace.doctor(report, repair=repair)
+    if as_json:
+        write_json(done.to_json())
+    else:
+        from steelyard.cli.tables import show_findings
+
+        out = console()
+        for text in done.repaired:
+            out.print(f"repaired: {text}", markup=False)
+        show_findings(out, done.findings)
+        out.print(
+            f"{done.passages:,} passages of the index compared with the library; {done.seconds:.1f} s", style="dim"
+        )
+    if not done.healthy:
         raise typer.Exit(1)
 
 

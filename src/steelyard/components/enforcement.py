@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Lock
 
 from steelyard.corpus.control import Control
 from steelyard.corpus.enforcing import catch_up
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
-from steelyard.stores.interface import Pool, Staged, Store, Vectors
+from steelyard.stores.interface import Pool, Staged, Store, StoredRows, Vectors
 
 
 class EnforcedStore:
@@ -95,6 +95,14 @@ class EnforcedStore:
     def purge(self, keep: Collection[int], erased: Collection[tuple[str, str]] = ()) -> int:
         """See `Store.purge`."""
         return self.inner.purge(keep, erased)
+
+    def stored(self) -> Iterator[StoredRows]:
+        """See `Store.stored`."""
+        return self.inner.stored()
+
+    def faults(self, *, mend: bool = False) -> list[str]:
+        """See `Store.faults`."""
+        return self.inner.faults(mend=mend)
 
     def optimize(self) -> None:
         """See `Store.optimize`."""

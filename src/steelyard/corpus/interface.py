@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,17 @@ class Index(Protocol):
 
     def restrict(self, access: Mapping[str, Access], epoch: int, withheld: Collection[tuple[str, str]] = ()) -> None:
         """Set who may see the rows of these documents, in every generation; nobody sees what is withheld."""
+
+
+class Checkable(Protocol):
+    """What a check reads of an index; every `stores.interface.Store` has it."""
+
+    @property
+    def epoch(self) -> int:
+        """The state of the control plane that searches follow; 0 before the first `restrict`."""
+
+    def stored(self) -> Iterator[Any]:
+        """Every row as the files hold it, in parts with `passages`, `vectors`, `added` and `retired`."""
 
 
 @dataclass(frozen=True, kw_only=True)

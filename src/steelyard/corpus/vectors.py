@@ -49,13 +49,17 @@ class VectorCache:
             ModelError: the encoder gave another shape than (texts, dim), or numbers that are not finite.
         """
         hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
-        found = self._read(encoder, list(dict.fromkeys(hashes)))
+        found = self._read(encoder.name, list(dict.fromkeys(hashes)), encoder.dim)
         missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in found}
         self._encode(encoder, missing, found, progress)
         vectors = np.empty((len(texts), encoder.dim), dtype=np.float32)
         for place, key in enumerate(hashes):
             vectors[place] = found[key]
         return vectors, len(missing)
+
+    def known(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """The vectors that are there of the texts with these SHA-256 hashes, under an encoder's name."""
+        return self._read(encoder, list(dict.fromkeys(hashes)))
 
     def forget(self, hashes: Collection[bytes]) -> None:
         """Remove the vectors of the texts with these SHA-256 hashes, of every encoder."""
@@ -71,16 +75,22 @@ class VectorCache:
         """Close the file."""
         self._database.close()
 
-    def _read(self, encoder: Encoder, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    def _read(self, name: str, keys: Sequence[bytes], dim: int | None = None) -> dict[bytes, NDArray[np.float32]]:
         found: dict[bytes, NDArray[np.float32]] = {}
-        name, width = encoder.name, encoder.dim * np.dtype(np.float32).itemsize
+        width = None if dim is None else dim * np.dtype(np.float32).itemsize
         for start in range(0, len(keys), READ_BATCH):
             batch = keys[start : start + READ_BATCH]
             marks = ",".join("?" * len(batch))
             rows = self._database.connection.execute(
                 f"SELECT hash, vector FROM vector WHERE encoder = ? AND hash IN ({marks})", (name, *batch)
             )
-            found.update({key: np.frombuffer(blob, dtype="<f4") for key, blob in rows if len(blob) == width})
+            found.update(
+                {
+                    key: np.frombuffer(blob, dtype="<f4")
+                    for key, blob in rows
+                    if len(blob) == (width or len(blob) // 4 * 4)
+                }
+            )
         return found
 
     def _encode(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from steelyard.schema.findings import Finding
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompactReport:
@@ -74,6 +76,26 @@ class EraseReport:
             **{name: list(self.__dict__[name]) for name in lists},
             "left": [one.to_json() for one in self.left],
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorReport:
+    """What an examination found, after the repairs in `repaired` where there were any. `passages` were compared one by one."""
+
+    findings: tuple[Finding, ...]
+    repaired: tuple[str, ...]
+    passages: int
+    seconds: float
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no error is left."""
+        return not any(one.severity == "error" for one in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report with the keys of `steelyard doctor --json`."""
+        found = [one.to_json() for one in self.findings]
+        return {**self.__dict__, "findings": found, "repaired": list(self.repaired)}
 
 
 @dataclass(frozen=True, kw_only=True)

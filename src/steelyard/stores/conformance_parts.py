@@ -37,6 +37,30 @@ def check_a_generation_can_be_staged_in_parts(make: Make) -> None:
     assert store.count(2) == 31
 
 
+def check_what_is_stored_can_be_read_back_for_checks(make: Make) -> None:
+    """`stored` gives every row with its vector and its generations, also what is retired; nothing is damaged."""
+    store = make()
+    corpus = random_corpus(40, seed=13)
+    assert list(store.stored()) == []
+    store.stage(1, corpus, [])
+    store.stage(2, staged([passage("new", "refund")]), [corpus.passages[0].id])
+    store.optimize()
+    parts = list(store.stored())
+    found = [entry for part in parts for entry in part.passages]
+    assert [(entry.id, entry.text) for entry in found] == [
+        *((entry.id, entry.text) for entry in corpus.passages),
+        ("new", "refund"),
+    ]
+    assert sum(len(part.vectors) for part in parts) == 41
+    assert abs(parts[0].vectors[:40] - corpus.vectors).max() < 1e-6
+    added = [one for part in parts for one in part.added]
+    retired = [one for part in parts for one in part.retired]
+    assert added == [1] * 40 + [2]
+    assert retired[0] == 2
+    assert all(one > 2 for one in retired[1:])
+    assert store.faults() == []
+
+
 def check_a_pool_holds_both_rankings_of_what_is_visible(make: Make) -> None:
     """`pool` has the scores of `lexical` and `dense`, a cosine for every passage, and `named` gives only visible passages."""
     store = make()

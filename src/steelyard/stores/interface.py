@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,16 @@ class Pool:
 
     lexical: Mapping[str, float]
     dense: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows as a store's files hold them: passage i with vector i, in force from generation `added[i]` until before `retired[i]`."""
+
+    passages: Sequence[Passage]
+    vectors: Vectors
+    added: Sequence[int]
+    retired: Sequence[int]
 
 
 class Store(Protocol):
@@ -109,6 +119,18 @@ class Store(Protocol):
         what was removed: no text, vector, word or older version of a file. Nobody may stage meanwhile. What was staged for a
         generation that is not in `keep` goes too. Interrupted, it has happened or not, and is done again by the next call.
         """
+
+    def stored(self) -> Iterator[StoredRows]:
+        """Every row as the files hold it now, some thousands at a time, in force or not, whoever may see it: for checks alone.
+
+        Access is that of the rows, which may be behind `epoch` until `optimize`.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+
+    def faults(self, *, mend: bool = False) -> list[str]:
+        """The files that the store derives from its rows and that are not what it wrote, by name; `mend` has them made again."""
 
     def optimize(self) -> None:
         """Build or refresh indexes and compact files; changes no result of an exact search."""

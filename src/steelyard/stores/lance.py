@@ -12,25 +12,27 @@ import numpy as np
 
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.clusters import clustered
-from steelyard.stores.interface import Staged
+from steelyard.stores.interface import Staged, StoredRows
 from steelyard.stores.lance_access import AccessMark, write_access
 from steelyard.stores.lance_errors import reading, writing
 from steelyard.stores.lance_purge import clean, rewrite
 from steelyard.stores.lance_table import (
     PAYLOAD,
+    READ_ROWS,
     STATE,
     TABLE,
     add_missing_columns,
     any_of,
     in_order,
     state_rows,
+    stored_rows,
     to_arrow,
     to_passages,
     to_vectors,
     visible,
 )
-from steelyard.stores.rows import OPEN, Holder
-from steelyard.stores.segment_files import forget_segments, load_segments, write_segment
+from steelyard.stores.rows import OPEN, Holder, Rows
+from steelyard.stores.segment_files import damaged_segments, forget_segments, load_segments, write_segment
 from steelyard.stores.segments import Segment, due, starts
 from steelyard.stores.snapshot import Searching, Snapshot, checked_vectors
 
@@ -38,8 +40,8 @@ EXACT_ROWS = 100_000
 """Rows up to which vectors are never clustered: every search compares with all that the asker sees."""
 
 LOOSE_SHARE = 0.1  # of all rows that may lie outside the clusters before they are made anew; those are searched exactly
+FRAGMENTS = 32  # files of the table from which a large one is compacted: compacting copies it, 20 s at a million rows
 BATCH_IDS = 1000  # ids in one SQL condition
-READ_ROWS = 8192  # rows taken from the table at a time where a segment is made again
 
 
 class LanceStore(Searching):
@@ -146,6 +148,24 @@ class LanceStore(Searching):
                 self._version = table.version
                 return len(kept) - int(kept.sum())
 
+    def stored(self) -> Iterator[StoredRows]:
+        """See `Store.stored`; read from the table, not from what searches read."""
+        with writing():
+            table = self._table()
+            if table is not None:
+                table.checkout_latest()
+                yield from stored_rows(table)
+
+    def faults(self, *, mend: bool = False) -> list[str]:
+        """See `Store.faults`: the segments."""
+        with self._guard:
+            found = damaged_segments(self._segments)
+            if mend and found:
+                for path in found:
+                    path.unlink(missing_ok=True)
+                self._snapshot = None
+            return [path.relative_to(self.folder).as_posix() for path in found]
+
     @writing()
     def optimize(self) -> None:
         """See `Store.optimize`; above EXACT_ROWS rows the vectors are laid by likeness, and the table gets its indexes."""
@@ -159,7 +179,8 @@ class LanceStore(Searching):
             if len(state.rows) > self._exact_rows:
                 self._lay(state)
                 _build_indexes(table)
-            table.optimize()
+            if table.stats()["fragment_stats"]["num_fragments"] > FRAGMENTS or len(state.rows) <= self._exact_rows:
+                table.optimize()
 
     def explain(self, scope: Scope, generation: int) -> str:
         """LanceDB's plan of reading what `scope` sees from the table: access must be answered by `ScalarIndexQuery`."""
@@ -203,9 +224,9 @@ class LanceStore(Searching):
                 table = self._table()
                 if table is not None:
                     table.checkout_latest()
-                self._asked = max(self._asked, generation)
+                known, self._asked = self._asked, max(self._asked, generation)
                 if self._snapshot is None or (table is not None and table.version != self._version):
-                    self._remember(self._load(table))
+                    self._remember(self._followed(table, known) or self._load(table))
                 assert self._snapshot is not None
             return self._snapshot
 
@@ -231,6 +252,41 @@ class LanceStore(Searching):
         rows = snapshot.rows
         mentioned = np.concatenate([rows.added, rows.retired[rows.retired < OPEN]])
         self._newest = int(mentioned.max(initial=-1))
+
+    def _followed(self, table: Any, known: int) -> Snapshot | None:
+        """What was read before, with what another process has staged after generation `known`; None when more has changed than that."""
+        before, epoch = self._snapshot, self._mark.epoch
+        self._mark.read()
+        if before is None or self._mark.epoch != epoch or (before.rows.added > known).any():
+            return None
+        since = f"added > {known} OR (retired > {known} AND retired < {OPEN})"
+        data = in_order(table.search().where(since).select(list(STATE)).limit(None).to_arrow())
+        changed = state_rows(data)
+        new = changed.added > known
+        numbers = data.column("number").to_numpy()[new]
+        renumbered = len(numbers) and int(numbers[0]) < self._next_number
+        if renumbered or table.count_rows() != len(before.rows) + len(numbers):
+            return None
+        retired = {}
+        for place in np.flatnonzero(~new).tolist():
+            row = before.rows.named(changed.ids[place], int(changed.added[place]))
+            if row is None:
+                return None
+            retired[row] = int(changed.retired[place])
+        rows = before.rows.joined(changed.only(new), retired)
+        self._next_number = int(numbers[-1]) + 1 if len(numbers) else self._next_number
+        segments = self._grown(table, before.segments, rows, numbers)
+        return Snapshot(rows, segments).restricted(self._mark.access, self._mark.withheld)
+
+    def _grown(self, table: Any, known: Sequence[Segment], rows: Rows, numbers: Any) -> tuple[Segment, ...]:
+        """Segments of all `rows`, of which `known` hold the first and the table has the rest under `numbers`."""
+        begins = starts(known).tolist()
+        for kept in range(len(known), -1, -1):
+            # The process that staged may have put new rows together with rows that were known.
+            segments = (*known[:kept], *load_segments(self._segments, rows, begins[kept]))
+            if int(starts(segments)[-1]) == len(rows):
+                return segments
+        return (*known, *_made(table, numbers))
 
     def _load(self, table: Any) -> Snapshot:
         if table is None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from steelyard.schema.corpus import Passage
 from steelyard.schema.scope import Access, Scope
-from steelyard.stores.interface import Vectors
+from steelyard.stores.interface import StoredRows, Vectors
 from steelyard.stores.rows import OPEN, Mask, Numbers, Rows
 
 TABLE = "passages"
+READ_ROWS = 8192  # rows taken from the table at a time
 
 PAYLOAD = (
     "id",
@@ -188,3 +189,17 @@ def in_order(data: Any) -> Any:
     """The Arrow table by row number; sorting copies every text and vector, so only where updates moved rows."""
     numbers = data.column("number").to_numpy()
     return data if (numbers[1:] > numbers[:-1]).all() else data.sort_by("number")
+
+
+def stored_rows(table: Any) -> Iterator[StoredRows]:
+    """All rows of a LanceDB table, in the order of their numbers, READ_ROWS at a time."""
+    numbers = np.sort(table.search().select(["number"]).limit(None).to_arrow().column("number").to_numpy())
+    dim = int(table.schema.field("vector").type.list_size)
+    columns = [*dict.fromkeys((*STATE, *PAYLOAD, "vector"))]
+    for start in range(0, len(numbers), READ_ROWS):
+        some = numbers[start : start + READ_ROWS]
+        wanted = f"number >= {int(some[0])} AND number <= {int(some[-1])}"
+        present = [name for name in columns if name in table.schema.names]
+        data = in_order(table.search().where(wanted).select(present).limit(None).to_arrow())
+        added, retired = data.column("added").to_pylist(), data.column("retired").to_pylist()
+        yield StoredRows(to_passages(data), to_vectors(data, dim), added, retired)

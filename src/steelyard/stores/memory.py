@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Lock
 
+import numpy as np
+
 from steelyard.schema.scope import Access
-from steelyard.stores.interface import Staged
+from steelyard.stores.interface import Staged, StoredRows
 from steelyard.stores.rows import Holder
 from steelyard.stores.segments import due, one
 from steelyard.stores.snapshot import Searching, Snapshot
@@ -53,6 +55,19 @@ class MemoryStore(Searching):
             kept = state.rows.needed(keep, erased)
             self._snapshot = state.only(kept)
             return len(kept) - int(kept.sum())
+
+    def stored(self) -> Iterator[StoredRows]:
+        """See `Store.stored`."""
+        state = self._snapshot
+        if len(state.rows):
+            passages = [state.passage(row) for row in range(len(state.rows))]
+            vectors = np.concatenate([block for part in state.segments for block in part.blocks()])
+            yield StoredRows(passages, vectors, state.rows.added.tolist(), state.rows.retired.tolist())
+
+    def faults(self, *, mend: bool = False) -> list[str]:
+        """See `Store.faults`; there are no files."""
+        del mend
+        return []
 
     def optimize(self) -> None:
         """Nothing to do: the index is always exact and whole."""

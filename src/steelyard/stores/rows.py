@@ -146,6 +146,29 @@ class Rows:
             self._places,
         )
 
+    def joined(self, more: Rows, retired: Mapping[int, int]) -> Rows:
+        """These rows with `more` behind them, all of later generations; `retired` says of rows here when they were since."""
+        codes = {rule: code for code, rule in enumerate(self.rules)}
+        rule = np.array([codes.setdefault(one, len(codes)) for one in more.rules], dtype=np.int64)
+        holding = {pair: code for code, pair in enumerate(self.holders)}
+        holder = np.array([holding.setdefault(pair, len(holding)) for pair in more.holders], dtype=np.int64)
+        until = np.concatenate([self.retired, more.retired])
+        until[list(retired)] = list(retired.values())
+        return Rows(
+            (*self.ids, *more.ids),
+            np.concatenate([self.added, more.added]),
+            until,
+            np.concatenate([self.rule, rule[more.rule]]),
+            tuple(codes),
+            np.concatenate([self.holder, holder[more.holder]]),
+            tuple(holding),
+            self._places,
+        )
+
+    def named(self, name: str, added: int) -> int | None:
+        """The row of this id that was added in this generation, or None."""
+        return next((row for row in self._places.of(name, self.ids) if self.added[row] == added), None)
+
     def restricted(self, access: Mapping[str, Access], withheld: Collection[Holder]) -> Rows:
         """These rows with the access of the named documents, whatever generations they are in; nobody sees what is withheld.
 

@@ -81,11 +81,11 @@ def read_segment(path: Path) -> Segment:
     )
 
 
-def load_segments(folder: Path, rows: Rows) -> tuple[Segment, ...]:
-    """The segments on disk that hold the first of `rows`, as many as fit; files of other rows are passed over."""
+def load_segments(folder: Path, rows: Rows, first: int = 0) -> tuple[Segment, ...]:
+    """The segments on disk that hold `rows` from `first` on, as many as fit; files of other rows are passed over."""
     for _ in range(ATTEMPTS):
         try:
-            return tuple(_chain(folder, rows))
+            return tuple(_chain(folder, rows, first))
         except FileNotFoundError:
             continue  # another process has put files together since they were listed
     return ()
@@ -107,9 +107,8 @@ def damaged_segments(folder: Path) -> list[Path]:
     return [path for path, _, _, _ in _listed(folder) if not _whole(path)]
 
 
-def _chain(folder: Path, rows: Rows) -> Iterator[Segment]:
+def _chain(folder: Path, rows: Rows, at: int) -> Iterator[Segment]:
     found = list(_listed(folder))
-    at = 0
     while at < len(rows):
         for path, first, count, digest in sorted(found, key=lambda file: -file[2]):
             if first == at and count and at + count <= len(rows) and digest == _digest(rows, first, count):

@@ -25,6 +25,7 @@ from steelyard.schema.progress import Report
 from steelyard.workspace.fingerprint import code_fingerprint
 from steelyard.workspace.past_documents import PastDocuments, document_days, first_and_last, pasts_of
 from steelyard.workspace.paths import write_whole
+from steelyard.workspace.probing import PROBES_FILE, probe_facts
 from steelyard.workspace.training import one_blas_thread
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ FEWEST_FACTS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestPlan:
-    """What to replay. `histories` says where a source keeps its past, by source path; `limit` is the most facts asked."""
+    """What to replay. `histories` says where a source keeps its past, by source path; `limit` is the most facts asked.
+
+    `probes` is a file of probes to ask instead of the component's dated questions; without it and without dated questions, the workspace's
+    probes.jsonl. `unreviewed` counts probes that nobody has reviewed, and the result says so.
+    """
 
     component: str | None = None
     every: Every = "month"
@@ -49,6 +54,8 @@ class BacktestPlan:
     histories: Mapping[str, Path] = field(default_factory=dict)
     lag: timedelta = timedelta(0)
     limit: int = MOST_FACTS
+    probes: Path | None = None
+    unreviewed: bool = False
 
 
 def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
@@ -61,7 +68,7 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     component = parts.component_for("answer", plan.component)
     pasts = pasts_of(parts.folder, parts.settings, plan.histories)
     begin, end = first_and_last(pasts, plan.begin, plan.end)
-    asked, calibrating, origin = _questions(parts, component, plan.limit)
+    asked, calibrating, origin = _questions(parts, component, plan)
     steps = moments(begin, end, plan.every)
     folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
     corpus = PastDocuments(
@@ -100,33 +107,45 @@ def result_path(parts: Parts, component: str) -> Path:
     return parts.state.root / "backtest" / component / "backtest.json"
 
 
-def _questions(parts: Parts, component: str, limit: int) -> tuple[list[DatedFact], list[DatedFact], str]:
+def _questions(parts: Parts, component: str, plan: BacktestPlan) -> tuple[list[DatedFact], list[DatedFact], str]:
     """Facts to ask, facts to calibrate on, and where they come from.
 
     Raises:
         UserError: too few questions, or none of them is dated.
     """
-    items = [item for item in parts.examples.dated(component) if item.answers or not item.answerable]
-    facts = facts_of(items)
-    if not any(fact.changes() for fact in facts):
-        raise UserError(
-            "no question of this component has an answer that changed.",
-            where=parts.examples.file_of(component),
-            remedy="Give valid_from and valid_to to answers that changed, or derive questions from the documents: `steelyard probes`.",
-            code="backtest.nothing_dated",
-        )
+    facts, origin = _facts(parts, component, plan)
     # By hash, whatever order the file has: the share of facts that change stays what it is.
-    drawn = sorted(facts, key=lambda fact: hashlib.sha256(fact.name.encode()).hexdigest())[: limit * 3 // 2]
+    drawn = sorted(facts, key=lambda fact: hashlib.sha256(fact.name.encode()).hexdigest())[: plan.limit * 3 // 2]
     calibrating = drawn[::CALIBRATION_EVERY]
     asked = [fact for place, fact in enumerate(drawn) if place % CALIBRATION_EVERY]
     if len(asked) < FEWEST_FACTS:
         raise UserError(
             f"{len(asked)} questions are too few to see anything age; {FEWEST_FACTS} are the fewest.",
-            where=parts.examples.file_of(component),
+            where=origin,
             remedy="Add dated questions, or derive some from the documents: `steelyard probes`.",
             code="backtest.too_few",
         )
-    return asked, calibrating, parts.examples.file_of(component)
+    return asked, calibrating, origin
+
+
+def _facts(parts: Parts, component: str, plan: BacktestPlan) -> tuple[list[DatedFact], str]:
+    """The component's own questions where one of them changed, else the workspace's probes."""
+    beside = parts.folder / PROBES_FILE
+    if plan.probes is None:
+        facts = facts_of(item for item in parts.examples.dated(component) if item.answers or not item.answerable)
+        if any(fact.changes() for fact in facts):
+            return facts, parts.examples.file_of(component)
+        if not beside.is_file():
+            raise UserError(
+                "no question of this component has an answer that changed.",
+                where=parts.examples.file_of(component),
+                remedy="Give valid_from and valid_to to answers that changed, or derive questions from the documents: "
+                "`steelyard probes`.",
+                code="backtest.nothing_dated",
+            )
+    file = plan.probes or beside
+    origin = f"{file.name}, derived from the documents" + (", not reviewed" if plan.unreviewed else " and reviewed")
+    return probe_facts(parts.settings, file, unreviewed=plan.unreviewed), origin
 
 
 def _key(

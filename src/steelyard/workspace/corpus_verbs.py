@@ -10,7 +10,7 @@ from steelyard.schema.progress import Report, silent
 
 if TYPE_CHECKING:
     from steelyard.schema.quality import GenerationQuality
-    from steelyard.schema.upkeep import CompactReport, EraseReport, GenerationState
+    from steelyard.schema.upkeep import CompactReport, DoctorReport, EraseReport, GenerationState
     from steelyard.workspace.granting import Granting
     from steelyard.workspace.parts import Parts
 
@@ -68,6 +68,16 @@ class CorpusVerbs:
         from steelyard.workspace.granting import Granting
 
         return Granting(self._parts())
+
+    def doctor(self, report: Report = silent, *, repair: bool = False) -> DoctorReport:
+        """Check everything below the state folder against its sources; with `repair` make again what can be made.
+
+        Raises:
+            UserError: `repair` while an ingest is running.
+        """
+        from steelyard.workspace.doctoring import examine
+
+        return examine(self._parts(), report, repair=repair)
 
     def lift_erasure(self, names: Sequence[str], *, why: str = "") -> list[str]:
         """Let erased documents be taken in again by the next ingest; what was lifted.

@@ -11,15 +11,17 @@ from steelyard.candidates import CANDIDATES
 from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
+from steelyard.corpus.erasing import is_due, remove
 from steelyard.corpus.history import change_times, repository
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
+from steelyard.corpus.removal import is_unfinished
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
 from steelyard.models.vector_cache import CachedEncoder
 from steelyard.schema.corpus import IngestReport, Passage
-from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.errors import NotFoundError, StoreError, UserError
 from steelyard.schema.progress import Report
 from steelyard.schema.scope import EVERYONE, Access, Scope
 from steelyard.stores import STORES
@@ -82,7 +84,24 @@ class Toolbox:
         made: Store = STORES.load(kind)() if kind == "memory" else STORES.load(kind)(self.state.index)
         if lost and self.generation:
             rebuild(self.library, made, self.encoder)
+        elif self.generation:
+            self._require_whole(made)
         return EnforcedStore(made, self.library.control)
+
+    def _require_whole(self, index: Store) -> None:
+        """Nothing, when the index holds as many passages as the generation in force.
+
+        Raises:
+            StoreError: it does not: rows are missing, and answers from it would be wrong without a word.
+        """
+        held, wanted = index.count(self.generation), self.library.generation(self.generation).passages
+        if held != wanted and not is_unfinished(self.library):
+            raise StoreError(
+                f"the index holds {held} of {wanted} passages of generation {self.generation}.",
+                where="index",
+                remedy="Run `steelyard doctor --repair`: it makes the index again from the library.",
+                code="stores.incomplete",
+            )
 
     @property
     def has_documents(self) -> bool:
@@ -147,6 +166,8 @@ class Toolbox:
             UserError: no sources are configured, or another ingest is running.
         """
         self.require_documents()
+        if self.generation and is_due(self.library, self.library.control):
+            remove(self.library, self.store, self.library.control)
         return ingest_sources(
             self.folder, self.settings, self.library, self.store, self.encoder, report, tidy=tidy, parsers=parsers
         )

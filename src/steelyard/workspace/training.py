@@ -310,6 +310,9 @@ class Training:
 def one_blas_thread() -> AbstractContextManager[object]:
     """Keeps linear algebra to one thread: same sums on every machine, and small fits do not wait for busy cores."""
     try:
+        # Loaded before they are limited: a library that comes later keeps all its threads.
+        import scipy.linalg  # noqa: F401
+        import sklearn  # noqa: F401
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         return nullcontext()

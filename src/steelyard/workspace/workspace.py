@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.following import Followed
     from steelyard.workspace.parts import Parts
+    from steelyard.workspace.probing import Derived
     from steelyard.workspace.training import Trained
 
 JSON_FILE = "decision.json"
@@ -182,6 +183,26 @@ class Workspace(CorpusVerbs, ReleaseVerbs):
         from steelyard.workspace.backtesting import run_backtest
 
         return run_backtest(self._parts(), plan or Plan(), report)
+
+    def probes(self, histories: Mapping[str, Path], limit: int, file: Path, report: Report = silent) -> Derived:
+        """Derive dated questions from the documents' own past and write them to `file` for review.
+
+        Raises:
+            UserError: a source keeps no past, nothing was found, or the file holds reviewed rows.
+        """
+        from steelyard.workspace.probing import write_probes
+
+        return write_probes(self._parts(), histories, limit, file, report)
+
+    def accept_probes(self, file: Path) -> int:
+        """Mark every row of a file of probes as reviewed; how many there are.
+
+        Raises:
+            UserError, DataError: there is no file, or it is wrong.
+        """
+        from steelyard.workspace.probing import accept_probes
+
+        return accept_probes(file)
 
     def ask(
         self,
