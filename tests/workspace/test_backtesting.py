@@ -196,3 +196,23 @@ def test_wrong_rows_of_a_probes_file_are_all_named(offices, tmp_path):
     done = cli(offices, "backtest", "--probes", str(file), "--history", f"docs={offices / 'past'}", "--json")
     assert done.returncode == 2
     assert [finding["row"] for finding in json.loads(done.stdout)["findings"]] == [2, 3]
+
+
+def test_weigh_uses_the_measured_rate_and_shows_how_it_would_have_aged(offices, replayed, tmp_path):
+    import shutil
+
+    folder = tmp_path / "w"
+    shutil.copytree(offices, folder)
+    (folder / "docs").mkdir()
+    for page_path in (folder / "past" / MONTHS[-1]).iterdir():
+        shutil.copy(page_path, folder / "docs")
+    text = (folder / "steelyard.toml").read_text()
+    (folder / "steelyard.toml").write_text(text + 'candidates = ["rag-bm25", "closed-book"]\n')
+    weighed = Workspace(folder).weigh()
+    rate = replayed.update_rate.asked_days
+    assert weighed.inputs["updates_per_year_answer"] == pytest.approx(rate, abs=0.06)
+    assert weighed.components[0].ageing["hindsight"]["best"] == replayed.hindsight.best
+    page = (folder / "report.html").read_text()
+    assert page.index("How it would have aged") < page.index("Cost over volume")
+    assert f"{rate:.0f} updates a year, as measured by this backtest" in page
+    assert all(name in page for name in ("closed-book (never)", "closed-book (quarterly)"))

@@ -184,7 +184,7 @@ def cost_curve(
     )
     drawn = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2.4).encode(x=x, y=y, color=colour, strokeDash=dash)
     layers = [*_sides(curve, sides, lines), drawn, *_marks(curve, height)]
-    return _svg(alt.layer(*layers), width=width, height=height)
+    return svg(alt.layer(*layers).properties(width=width, height=height))
 
 
 def in_sight(curve: CostCurve) -> bool:
@@ -245,7 +245,8 @@ def _short(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _svg(chart: Any, width: int, height: int) -> str:
+def svg(chart: Any) -> str:
+    """A chart as SVG in the report's look, with a viewBox and no fixed size."""
     import vl_convert
 
     axis = {
@@ -259,8 +260,7 @@ def _svg(chart: Any, width: int, height: int) -> str:
         "tickColor": RULE,
     }
     spec = (
-        chart.properties(width=width, height=height)
-        .configure(font=FONT, background="transparent")
+        chart.configure(font=FONT, background="transparent")
         .configure_view(stroke=None)
         .configure_axis(**axis)
         .to_dict()
@@ -268,13 +268,15 @@ def _svg(chart: Any, width: int, height: int) -> str:
     return _responsive(vl_convert.vegalite_to_svg(spec))
 
 
-def _responsive(svg: str) -> str:
+def _responsive(picture: str) -> str:
     # A viewBox alone lets the picture shrink with the page; fixed sizes would make it scroll sideways. What is drawn is said in
     # words by the element around it, so the hundreds of roles and labels of the marks are left out.
-    svg = re.sub(r"<\?xml[^>]*\?>", "", svg)
-    svg = re.sub(r'\s(?:role|aria-[a-z]+|class)="[^"]*"', "", svg)
-    found = re.search(r'<svg[^>]*\bwidth="([\d.]+)"', svg)
+    picture = re.sub(r"<\?xml[^>]*\?>", "", picture)
+    picture = re.sub(r'\s(?:role|aria-[a-z]+|class)="[^"]*"', "", picture)
+    found = re.search(r'<svg[^>]*\bwidth="([\d.]+)"', picture)
     width = float(found.group(1)) if found else float(CURVE_SIZES["wide"][0])
-    svg = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", svg, count=1)
-    return svg.replace("<svg", f'<svg aria-hidden="true" focusable="false" style="max-width:{width:.0f}px"', 1).strip()
+    picture = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", picture, count=1)
+    picture = re.sub(r'(<svg[^>]*?)\s+(?:width|height)="[\d.]+"', r"\1", picture, count=1)
+    return picture.replace(
+        "<svg", f'<svg aria-hidden="true" focusable="false" style="max-width:{width:.0f}px"', 1
+    ).strip()

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from steelyard.decision import charts, sentences, wording
+from steelyard.decision.ageing_chart import SIZES, ageing_chart, ageing_lines, ageing_sentence
 from steelyard.schema.weighing import ComponentResult, WeighReport
 from steelyard.version import __version__
 
@@ -73,6 +74,12 @@ def _pictures(report: WeighReport) -> dict[str, Any]:
             for component in report.components
         },
         "legend": charts.legend,
+        "ageing": {component.name: _ageing(component) for component in report.components},
+        "ageing_lines": {
+            component.name: ageing_lines(component.ageing) if component.ageing else {}
+            for component in report.components
+        },
+        "ageing_sentence": ageing_sentence,
     }
 
 
@@ -86,6 +93,14 @@ def _curves(component: ComponentResult, months: int) -> Mapping[str, str]:
         size: Markup(charts.cost_curve(component.curve, _approaches(component), months, size, sides))
         for size in charts.CURVE_SIZES
     }
+
+
+def _ageing(component: ComponentResult) -> Mapping[str, str]:
+    if not component.ageing or not component.ageing.get("steps"):
+        return {}
+    from markupsafe import Markup
+
+    return {size: Markup(ageing_chart(component.ageing, size)) for size in SIZES}
 
 
 def _approaches(component: ComponentResult) -> dict[str, str]:

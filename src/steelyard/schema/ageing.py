@@ -145,6 +145,9 @@ class Backtest:
         return {
             "component": self.component,
             "every": self.every,
+            "begin": self.begin.date().isoformat(),
+            "end": self.end.date().isoformat(),
+            "approaches": dict(self.approaches),
             "facts": self.facts,
             "questions_from": self.questions_from,
             "steps": [

@@ -164,6 +164,7 @@ class ComponentResult:
     evpi_usd: float | None = None
     holdout_uses: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     leaks_into_training: int = 0
+    ageing: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The component with the keys of `weigh --json`."""
@@ -183,6 +184,7 @@ class ComponentResult:
             "evpi_usd": self.evpi_usd,
             "holdout_uses": dict(self.holdout_uses),
             "leaks_into_training": self.leaks_into_training,
+            "ageing": None if self.ageing is None else dict(self.ageing),
         }
 
 

@@ -17,6 +17,7 @@ from steelyard.schema.items import Item
 from steelyard.schema.progress import Report
 from steelyard.schema.weighing import ComponentResult, SystemResult, WeighReport
 from steelyard.version import __version__
+from steelyard.workspace.aged import measured_updates
 from steelyard.workspace.fingerprint import fingerprint
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.weighing import Clock, Weighing, evaluation_fingerprint, inputs_of
@@ -163,10 +164,12 @@ def _wanted(parts: Parts, names: Sequence[str]) -> list[str]:
 
 def _updates(parts: Parts, names: Sequence[str]) -> dict[str, float]:
     settings = parts.settings
-    measured = parts.toolbox.updates_per_year()
     return {
         name: updates_per_year(
-            settings.components[name].task, settings.traffic, settings.components[name].updates_per_year, measured
+            settings.components[name].task,
+            settings.traffic,
+            settings.components[name].updates_per_year,
+            measured_updates(parts.toolbox, name),
         )
         for name in names
     }

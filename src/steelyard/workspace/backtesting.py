@@ -22,6 +22,7 @@ from steelyard.schema.decision import Facts
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.items import Approach
 from steelyard.schema.progress import Report
+from steelyard.workspace.aged import kept_path
 from steelyard.workspace.fingerprint import code_fingerprint
 from steelyard.workspace.past_documents import PastDocuments, document_days, first_and_last, pasts_of
 from steelyard.workspace.paths import write_whole
@@ -98,13 +99,8 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
         rate=update_rate(asked, document_days(pasts, begin, end), begin, end),
     )
     found = backtest(Judged(asked, replayed, prices), about)
-    write_whole(result_path(parts, component), json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+    write_whole(kept_path(parts.toolbox, component), json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
     return found
-
-
-def result_path(parts: Parts, component: str) -> Path:
-    """Where the last backtest of a component is kept, as JSON."""
-    return parts.state.root / "backtest" / component / "backtest.json"
 
 
 def _questions(parts: Parts, component: str, plan: BacktestPlan) -> tuple[list[DatedFact], list[DatedFact], str]:

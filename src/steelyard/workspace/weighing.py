@@ -28,6 +28,7 @@ from steelyard.schema.progress import Report
 from steelyard.schema.runs import RunRecord, VersionRecord
 from steelyard.schema.scope import EVERYONE
 from steelyard.schema.weighing import ComponentResult
+from steelyard.workspace.aged import kept_backtest, measured_updates
 from steelyard.workspace.examples import Examples
 from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
 from steelyard.workspace.paths import write_whole
@@ -92,7 +93,7 @@ class Weighing:
         settings = self._examples.component(component)
         unmeasured += _left_out(component, settings.task, names)
         unmeasured += self._with_generator(settings.task, split, names)
-        return decide_component(
+        found = decide_component(
             component,
             settings.task,
             split,
@@ -103,13 +104,14 @@ class Weighing:
                 settings.task,
                 self._toolbox.settings.traffic,
                 settings.updates_per_year,
-                self._toolbox.updates_per_year(),
+                measured_updates(self._toolbox, component),
             ),
             unmeasured=unmeasured,
             holdout_uses=self._registry.holdout_uses(component, split.dataset),
             leaks_into_training=sum(finding.code == "dataset.leak" for finding in check_split(split)),
             seed=seed,
         )
+        return replace(found, ageing=kept_backtest(self._toolbox, component))
 
     def _with_generator(self, task: Task, split: Split, taken: Sequence[str]) -> list[Unmeasured]:
         passages = self._toolbox.passage_texts() if task == "answer" else []
