@@ -55,7 +55,8 @@ class Closures:
         found = set(waiting)
         while waiting:
             for group in self._groups_of.get(waiting.pop(), ()):
-                if group not in found and group != EVERYONE and not group.startswith(USER_PREFIX):
+                # A group that looks like a person is none: else its members would be in that person's groups.
+                if group not in found and not group.startswith(USER_PREFIX):
                     found.add(group)
                     waiting.append(group)
         return frozenset(name for name in found if not name.startswith(USER_PREFIX))

@@ -236,14 +236,12 @@ class LanceStore(Searching):
 
         def write() -> None:
             if table is not None:
+                # Rows that another process staged meanwhile are written too. `_version` stays: they are not yet read.
                 table.checkout_latest()
                 write_access(table, self._mark.access, self._mark.withheld)
 
         if self._mark.settle(write):
             self._snapshot = None  # the rows of a newer access are in the table
-        if table is not None:
-            # `_version` stays as it was: what another process staged meanwhile is not yet read.
-            table.checkout_latest()
 
     def _remember(self, snapshot: Snapshot) -> None:
         """Take `snapshot` as what the table holds now."""

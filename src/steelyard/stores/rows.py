@@ -180,7 +180,7 @@ class Rows:
         now = np.full(len(self.holders), -1, dtype=np.int64)
         for number, (document, version) in enumerate(self.holders):
             rule = access.get(document)
-            if withheld and ((document, version) in withheld or ("", version) in withheld):
+            if (document, version) in withheld or ("", version) in withheld:
                 rule = NOBODY
             if rule is not None:
                 now[number] = codes.setdefault(rule, len(codes))
