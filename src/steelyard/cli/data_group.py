@@ -101,3 +101,31 @@ def card(context: typer.Context, component: Component = None, as_json: JsonFlag 
         return
     for name in files:
         console().print(f"written: {workspace.folder / name}", markup=False, soft_wrap=True)
+
+
+@data.command("curve")
+def curve(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(help="Default candidate: the recommended one.", metavar="COMPONENT[/CANDIDATE]")
+    ],
+    labels: Annotated[
+        list[int] | None, typer.Option(help="Forecast that many more labels; repeat for more.", metavar="N", min=1)
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure how right a candidate is with 10, 25, 50 and 100 % of the labels, and price what more of them would bring.
+
+    Validation rows only; the holdout stays sealed. What was measured is kept, so an interrupted curve goes on. Writes the picture
+    curve-COMPONENT-CANDIDATE.svg, and the report of the next weigh shows it.
+    """
+    workspace = open_workspace(context)
+    with progress() as report:
+        made, picture = workspace.curve(target, labels or (), report)
+    if as_json:
+        write_json({**made.to_json(), "files": {"chart": picture.name}})
+        return
+    from steelyard.cli.data_view import show_curve
+
+    show_curve(console(), made)
+    console().print(f"written: {picture}", markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from steelyard.schema.curves import LearningCurve
     from steelyard.schema.datasets import DatasetDiff, DatasetVersion, RowChange
     from steelyard.schema.items import Item
 
@@ -55,6 +56,25 @@ def show_diff(out: Console, diff: DatasetDiff) -> None:
     for title, rows in (("added", diff.added), ("removed", diff.removed)):
         _show_rows(out, title, rows)
     _show_changes(out, diff.changed)
+
+
+def show_curve(out: Console, curve: LearningCurve) -> None:
+    """The measured points, then the forecasts with what they are worth."""
+    from steelyard.cli.layout import table
+    from steelyard.decision import wording
+    from steelyard.decision.learning_chart import forecast_sentence
+
+    grid = table("labels", ("rows", True), ("draws", True), (wording.metric_name(curve.metric), True))
+    for point in curve.points:
+        grid.add_row(f"{point.share:.0%}", f"{point.rows:,}", str(point.draws), wording.interval_text(point.score))
+    out.print(f"{curve.component}/{curve.candidate}, on validation rows", style="bold", markup=False)
+    out.print(grid)
+    law = curve.law
+    out.print(f"error = {law.scale:.3g} x rows^-{law.exponent:.2f} + {law.floor:.3f}", style="dim")
+    if not curve.still_learning:
+        out.print("whether labels still help cannot be told from the step from 50 to 100 %")
+    for forecast in curve.forecasts:
+        out.print(forecast_sentence(forecast), markup=False)
 
 
 def _show_rows(out: Console, title: str, rows: Sequence[Item]) -> None:

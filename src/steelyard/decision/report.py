@@ -80,7 +80,21 @@ def _pictures(report: WeighReport) -> dict[str, Any]:
             for component in report.components
         },
         "ageing_sentence": ageing_sentence,
+        "learning": {component.name: _learning(component) for component in report.components},
     }
+
+
+def _learning(component: ComponentResult) -> Mapping[str, str]:
+    """The picture of a learning curve in every size, and its sentence; empty where none was measured."""
+    if component.learning is None:
+        return {}
+    from markupsafe import Markup
+
+    from steelyard.decision.learning_chart import SIZES, learning_chart, learning_sentence
+
+    # Only what Altair drew is taken as it is; the sentence is escaped like any other.
+    drawn = {size: Markup(learning_chart(component.learning, size)) for size in SIZES}
+    return {**drawn, "sentence": learning_sentence(component.learning)}
 
 
 def _curves(component: ComponentResult, months: int) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, str] = {
     "chunking": "steelyard.evaluation.bench_chunking:bench_chunking",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "labels": "steelyard.evaluation.bench_labels:bench_labels",
+    "curves": "steelyard.evaluation.bench_curves:bench_curves",
     "data": "steelyard.evaluation.bench_data:bench_data",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",

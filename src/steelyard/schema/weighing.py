@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from steelyard.schema.curves import LearningCurve
 from steelyard.schema.decision import ComponentDecision
 from steelyard.schema.items import Approach, Task
 from steelyard.schema.statistics import Comparison, Interval
@@ -165,6 +166,7 @@ class ComponentResult:
     holdout_uses: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     leaks_into_training: int = 0
     ageing: Mapping[str, Any] | None = None
+    learning: LearningCurve | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The component with the keys of `weigh --json`."""
@@ -185,6 +187,7 @@ class ComponentResult:
             "holdout_uses": dict(self.holdout_uses),
             "leaks_into_training": self.leaks_into_training,
             "ageing": None if self.ageing is None else dict(self.ageing),
+            "learning": None if self.learning is None else self.learning.to_json(),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def weigh_workspace(
     chosen_seed = parts.settings.measure.seed if seed is None else seed
     weighing = Weighing(parts.examples, parts.toolbox, parts.registry, parts.training)
     clock = Clock(budget_s)
-    components = [weighing.weigh(name, clock, chosen_seed, report) for name in wanted]
+    components = [_with_curve(parts, weighing.weigh(name, clock, chosen_seed, report)) for name in wanted]
     for component in components:
         if component.decision.candidate is not None:
             record = weighing.versions.get((component.name, component.decision.candidate))
@@ -84,6 +85,14 @@ def files_for(weighed: Sequence[str], components: Sequence[str]) -> dict[str, st
 
 
 _PARTIAL = "Whole systems were not measured, because only some components were weighed."
+
+
+def _with_curve(parts: Parts, component: ComponentResult) -> ComponentResult:
+    """The component with its learning curve, where one was measured on the same rows."""
+    from steelyard.workspace.curves import Curves
+
+    curve = Curves(parts).known(component.name)
+    return replace(component, learning=curve) if curve is not None and curve.dataset == component.dataset else component
 
 
 class _Systems:

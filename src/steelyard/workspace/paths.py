@@ -58,6 +58,11 @@ class State:
         return self.root / "datasets.sqlite"
 
     @property
+    def curves(self) -> Path:
+        """Learning curves with their trials, by component."""
+        return self.root / "curves"
+
+    @property
     def checks(self) -> Path:
         """What `check` found last, by component."""
         return self.root / "checks"

@@ -223,6 +223,22 @@ class Training:
             served_name=f"{record.candidate} with {served.name}",
         )
 
+    def trial(
+        self, component: str, candidate: str, train: Sequence[Item], held: Sequence[Item], scored: Sequence[Item]
+    ) -> list[float]:
+        """The deciding score of each row of `scored` after a fit on other rows; nothing is kept.
+
+        Raises:
+            MissingExtraError: the libraries that fit are not installed.
+        """
+        tools = self._tools(component, candidate, cached=True)
+        parts = Split(dataset="", train=tuple(train), validation=tuple(held), holdout=())
+        fitted = self._fit(self._make(candidate, tools), parts)
+        primary = primary_metric(self._examples.component(component).task, scored)
+        truth = Truth(stored_text=self._toolbox.stored_text, out_of_scope_label=tools.out_of_scope_label)
+        results = run_items(fitted, scored, lambda item, output: score(item, output, truth), primary=primary)
+        return [result.scores.get(primary, 0.0) for result in results]
+
     def refit(self, component: str, candidate: str, folder: Path, changed: Sequence[Item]) -> None:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
         split = self._examples.split(component)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelyard.config import FILE_NAME, Settings, load_settings
 from steelyard.schema.progress import Report, silent
 from steelyard.workspace.corpus_verbs import CorpusVerbs
+from steelyard.workspace.data_verbs import DataVerbs
 from steelyard.workspace.paths import State, write_whole
 from steelyard.workspace.release_verbs import ReleaseVerbs
 
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from steelyard.schema.ageing import Backtest
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
-    from steelyard.schema.ledger import LedgerEntry
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.backtesting import BacktestPlan
-    from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.following import Followed
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.probing import Derived
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 JSON_FILE = "decision.json"
 
 
-class Workspace(CorpusVerbs, ReleaseVerbs):
+class Workspace(CorpusVerbs, DataVerbs, ReleaseVerbs):
     """The folder a user owns: steelyard.toml, sources and examples; what is derived lives in `.steelyard`.
 
     Opening reads the settings and nothing else.
@@ -95,13 +93,6 @@ class Workspace(CorpusVerbs, ReleaseVerbs):
 
         return check_workspace(self._parts(), report)
 
-    @cached_property
-    def datasets(self) -> Datasets:
-        """Versions of the labelled data: commit, list, show, compare, describe."""
-        from steelyard.workspace.datasets import Datasets
-
-        return Datasets(self._parts())
-
     def ingest(self, report: Report = silent, *, engine: str = "local") -> IngestReport:
         """Read the sources into the next generation; only what changed is parsed and embedded.
 
@@ -137,14 +128,6 @@ class Workspace(CorpusVerbs, ReleaseVerbs):
         `budget_s` is how long each may train weights; None: as the settings say.
         """
         return self._parts().train(target, report, budget_s)
-
-    def ledger(self, target: str | None = None) -> list[LedgerEntry]:
-        """What every fit took: of all, of one component, or of one of its candidates (`COMPONENT/CANDIDATE`).
-
-        Raises:
-            NotFoundError: an unknown component or candidate.
-        """
-        return self._parts().ledger(target)
 
     def weigh(
         self,
