@@ -171,7 +171,7 @@ def test_a_lead_can_repeat_what_came_out():
     judged = a_replay([*changing, *[row(f"s{n}", "steady") for n in range(20)]])
     text = " ".join(backtest(judged, about(judged)).sentences)
     assert "Trained once, closed-book would have given 1 stale answer in 5 by month 3" in text
-    assert "rag was right on 100% of the questions" in text
+    assert "rag answered rightly on 100% of the questions" in text
 
 
 def test_json_carries_the_keys_of_the_contract():

@@ -39,10 +39,11 @@ Learner = Callable[[], Candidate]
 
 @dataclass(frozen=True)
 class Answers:
-    """What one candidate in one state answered to every fact, and the work that made the state."""
+    """What one candidate in one state answered to every fact, the work that made the state, and the mean seconds of an answer."""
 
     answers: tuple[AgedAnswer, ...]
     work: StepWork
+    seconds: float = 0.0
 
 
 class AnswerFile:
@@ -55,7 +56,9 @@ class AnswerFile:
         """The answers kept, None when there are none (or what is there was cut short)."""
         try:
             tree = json.loads(self._path(candidate, at).read_text(encoding="utf-8"))
-            return Answers(tuple(AgedAnswer(**row) for row in tree["answers"]), StepWork(**tree["work"]))
+            return Answers(
+                tuple(AgedAnswer(**row) for row in tree["answers"]), StepWork(**tree["work"]), float(tree["seconds"])
+            )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -63,7 +66,11 @@ class AnswerFile:
         """Keep the answers, whole or not at all."""
         path = self._path(candidate, at)
         path.parent.mkdir(parents=True, exist_ok=True)
-        tree = {"answers": [row.__dict__ for row in answers.answers], "work": answers.work.__dict__}
+        tree = {
+            "answers": [row.__dict__ for row in answers.answers],
+            "work": answers.work.__dict__,
+            "seconds": answers.seconds,
+        }
         beside = path.with_suffix(".new")
         beside.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
         beside.replace(path)
@@ -120,7 +127,7 @@ def replay(
             if not folder.is_dir():
                 # Only the first moment can be asked for before anything was fitted: its answers are written last.
                 candidate.fit(train, validation).save(folder)
-            found[name] = Answers(ask_all(candidate.load(folder), facts), work)
+            found[name] = _asked(candidate.load(folder), facts, work)
         for name, make in learners.items():
             if found[name] is None:
                 found[name] = _train(make(), facts, calibrating, at)
@@ -147,7 +154,13 @@ def _train(candidate: Candidate, facts: Sequence[DatedFact], calibrating: Sequen
     train, validation = _parts((*facts, *calibrating), at)
     candidate.fit((*train, *validation), validation)
     work = StepWork(seconds=perf_counter() - begin, trained=True, labels=relabelled(facts, None, at))
-    return Answers(ask_all(candidate, facts), work)
+    return _asked(candidate, facts, work)
+
+
+def _asked(candidate: Candidate, facts: Sequence[DatedFact], work: StepWork) -> Answers:
+    begin = perf_counter()
+    answers = ask_all(candidate, facts)
+    return Answers(answers, work, (perf_counter() - begin) / max(1, len(answers)))
 
 
 def _parts(facts: Sequence[DatedFact], at: datetime) -> tuple[tuple[Item, ...], tuple[Item, ...]]:

@@ -164,8 +164,7 @@ def _sentences(
         own = [step for step in steps if step.candidate == aged.name]
         if aged.approach == "fine_tune" and aged.name.endswith(("(never)", "(quarterly)")):
             said.append(_staleness(aged, own))
-    follow = [aged.name for aged in ways if aged.approach != "fine_tune"]
-    said += [_steadiness(name, [step for step in steps if step.candidate == name]) for name in follow]
+    said += _steadiness([aged.name for aged in ways if aged.approach != "fine_tune"], steps)
     said += [_interval(one) for one in retraining]
     regret = f"{hindsight.regret_usd:,.0f} USD" if hindsight.regret_usd >= 1 else "nothing"
     said.append(
@@ -182,17 +181,23 @@ def _staleness(aged: Aged, steps: Sequence[AgedStep]) -> str:
     worst = max(steps, key=lambda step: step.stale.mean)
     month = max(1, round(months_between(steps[0].at, third.at)))
     last = round(months_between(steps[0].at, worst.at))
+    if worst.stale.mean <= 0:
+        return f"{how}, {aged.candidate} would have given no stale answer at any step."
     text = f"{how}, {aged.candidate} would have given {one_in(third.stale.mean)} by month {month}"
     return f"{text}." if worst is third else f"{text}, and {one_in(worst.stale.mean)} at its worst (month {last})."
 
 
-def _steadiness(name: str, steps: Sequence[AgedStep]) -> str:
-    first, last = steps[0].accuracy, steps[-1].accuracy
-    stale = max(step.stale.mean for step in steps)
-    return (
-        f"{name} was right on {first.mean:.0%} of the questions at the first step and on {last.mean:.0%} at the last, with "
-        f"{one_in(stale)} at its worst."
-    )
+def _steadiness(names: Sequence[str], steps: Sequence[AgedStep]) -> list[str]:
+    """How those that read the documents held up; candidates with the same figures share a sentence."""
+    told: dict[str, list[str]] = {}
+    for name in names:
+        own = [step for step in steps if step.candidate == name]
+        first, last = own[0].accuracy.mean, own[-1].accuracy.mean
+        stale = max(step.stale.mean for step in own)
+        worst = f"with {one_in(stale)} at its worst" if stale > 0 else "with no stale answer at any step"
+        right = f"on {first:.0%} of the questions at the first step and on {last:.0%} at the last, {worst}."
+        told.setdefault(right, []).append(name)
+    return [f"{', '.join(group)} answered rightly {right}" for right, group in told.items()]
 
 
 def _interval(one: Retraining) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from steelyard.config import EconomicsSettings, TrafficSettings
 from steelyard.evaluation.ageing import Answers, Replayed
-from steelyard.evaluation.costing import CORES_PER_REPLICA, HOURS_PER_MONTH, HYBRID_TUNING_SHARE
+from steelyard.evaluation.costing import BUSY_SHARE, CORES_PER_REPLICA, HOURS_PER_MONTH, HYBRID_TUNING_SHARE
 from steelyard.evaluation.dated import DatedFact, Verdict, judge, relabelled
 from steelyard.metrics.statistics import mean_interval
 from steelyard.schema.ageing import AgedStep, Retraining, StepWork, UpdateRate
@@ -22,6 +22,9 @@ Cadence = Literal["never", "yearly", "quarterly", "monthly", "when it pays"]
 MONTHS: Mapping[Cadence, float] = {"never": math.inf, "yearly": 12.0, "quarterly": 3.0, "monthly": 1.0}
 CADENCES: tuple[Cadence, ...] = ("never", "yearly", "quarterly", "monthly", "when it pays")
 
+
+LEAST_SECONDS = 1e-4
+"""Nothing answers faster; below it a clock's resolution would decide."""
 
 SETUP, OPERATION, UPDATES, ERRORS = "setup", "operation", "updates", "errors"
 
@@ -48,8 +51,8 @@ class Prices:
         }[approach]
         return hours * one.embedded_share * one.hour_usd
 
-    def month_usd(self, approach: Approach) -> float:
-        """Operating and hosting for a month, USD, without what queries cost."""
+    def month_usd(self, approach: Approach, queries: float, seconds: float) -> float:
+        """Operating and hosting for a month of so many queries that take `seconds` each, USD; as many replicas as that needs."""
         one = self.economics
         extra = HYBRID_TUNING_SHARE * one.fine_tune_operations_hours_per_month
         hours = {
@@ -58,7 +61,9 @@ class Prices:
             "fine_tune": one.fine_tune_operations_hours_per_month,
             "hybrid": one.rag_operations_hours_per_month + extra,
         }[approach]
-        hosting = one.cpu_hour_usd * CORES_PER_REPLICA * HOURS_PER_MONTH
+        per_replica = BUSY_SHARE * HOURS_PER_MONTH * 3600 * CORES_PER_REPLICA / max(seconds, LEAST_SECONDS)
+        replicas = max(1, math.ceil(queries / per_replica))
+        hosting = one.cpu_hour_usd * CORES_PER_REPLICA * HOURS_PER_MONTH * replicas
         return hours * one.embedded_share * one.hour_usd + hosting
 
     def work_usd(self, approach: Approach, work: StepWork) -> float:
@@ -152,8 +157,9 @@ def lines_usd(aged: Aged, judged: Judged) -> list[dict[str, float]]:
     rows = []
     for place, (at, made, work) in enumerate(zip(judged.moments, aged.made, aged.works, strict=True)):
         wrong = share_of(judged.verdicts(aged.candidate, made, at), "wrong")
-        declined = judged.declined(aged.candidate, made)
-        rows.append(_step_lines(aged.approach, place, judged.moments, work, wrong, declined, judged.prices))
+        answers = judged.answers(aged.candidate, made)
+        rates = _Rates(wrong, judged.declined(aged.candidate, made), answers.seconds)
+        rows.append(_step_lines(aged.approach, place, judged.moments, work, rates, judged.prices))
     return rows
 
 
@@ -190,13 +196,21 @@ def share_of(said: Sequence[Verdict], name: Literal["right", "wrong", "stale", "
     return sum(bool(getattr(one, name)) for one in said) / len(said)
 
 
+@dataclass(frozen=True)
+class _Rates:
+    """Shares of all questions answered wrongly and declined, and the mean seconds of an answer."""
+
+    wrong: float
+    declined: float
+    seconds: float
+
+
 def _step_lines(
     approach: Approach,
     place: int,
     moments: Sequence[datetime],
     work: StepWork,
-    wrong: float,
-    declined: float,
+    rates: _Rates,
     prices: Prices,
 ) -> dict[str, float]:
     """USD by line from this step to the next (the last step lasts as long as the one before); setup comes with the first.
@@ -207,11 +221,12 @@ def _step_lines(
     begun = months_between(moments[0], moments[place])
     labels = work.labels * prices.economics.label_usd if approach == "fine_tune" else 0.0
     computing = work.seconds * prices.economics.cpu_hour_usd / 3600
+    queries = prices.queries(begun)
     return {
         SETUP: 0.0 if place else prices.setup_usd(approach) + labels + computing,
-        OPERATION: prices.month_usd(approach) * months,
+        OPERATION: prices.month_usd(approach, queries, rates.seconds) * months,
         UPDATES: prices.work_usd(approach, work) if place else 0.0,
-        ERRORS: prices.errors_usd(wrong, declined, prices.queries(begun) * months),
+        ERRORS: prices.errors_usd(rates.wrong, rates.declined, queries * months),
     }
 
 

@@ -17,6 +17,7 @@ from steelyard.evaluation.ageing import AnswerFile, replay
 from steelyard.evaluation.backtest import Replaying, backtest
 from steelyard.evaluation.dated import DatedFact, facts_of
 from steelyard.evaluation.hindsight import Judged, Prices, update_rate
+from steelyard.evaluation.past_documents import PastDocuments, document_days, first_and_last
 from steelyard.schema.ageing import Backtest
 from steelyard.schema.decision import Facts
 from steelyard.schema.errors import NotFoundError, UserError
@@ -24,7 +25,8 @@ from steelyard.schema.items import Approach
 from steelyard.schema.progress import Report
 from steelyard.workspace.aged import kept_path
 from steelyard.workspace.fingerprint import code_fingerprint
-from steelyard.workspace.past_documents import PastDocuments, document_days, first_and_last, pasts_of
+from steelyard.workspace.ingesting import ingest_settings, source_rules
+from steelyard.workspace.pasts import pasts_of
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.probing import PROBES_FILE, probe_facts
 from steelyard.workspace.training import one_blas_thread
@@ -73,7 +75,13 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     steps = moments(begin, end, plan.every)
     folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
     corpus = PastDocuments(
-        folder, parts.settings, pasts, parts.toolbox.cached_encoder, parts.settings.measure.seed, plan.lag
+        folder,
+        source_rules(parts.settings),
+        pasts,
+        parts.toolbox.cached_encoder,
+        settings=ingest_settings(parts.settings),
+        seed=parts.settings.measure.seed,
+        lag=plan.lag,
     )
     try:
         with one_blas_thread():

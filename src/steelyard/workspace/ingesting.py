@@ -26,6 +26,18 @@ def parse_limits(workspace: Settings) -> Limits:
     return Limits(file_bytes=int(corpus.max_file_mb * 2**20), seconds=corpus.parse_seconds)
 
 
+def ingest_settings(workspace: Settings) -> IngestSettings:
+    """How this workspace's documents are read and cut."""
+    corpus = workspace.corpus
+    splitting = SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars)
+    return IngestSettings(splitting=splitting, limits=parse_limits(workspace))
+
+
+def source_rules(workspace: Settings) -> list[SourceRule]:
+    """The workspace's sources, each with who may see its documents."""
+    return [SourceRule(path=one.path, allow=one.allow, deny=one.deny) for one in workspace.sources]
+
+
 def ingest_sources(
     folder: Path,
     workspace: Settings,
@@ -38,11 +50,7 @@ def ingest_sources(
     parsers: ParsePool | None = None,
 ) -> IngestReport:
     """The next generation of a workspace's corpus; see `corpus.ingest.ingest`. `tidy` compacts the index when something changed."""
-    corpus = workspace.corpus
-    settings = IngestSettings(
-        splitting=SplitSettings(size=corpus.passage_chars, overlap=corpus.overlap_chars), limits=parse_limits(workspace)
-    )
-    rules = [SourceRule(path=one.path, allow=one.allow, deny=one.deny) for one in workspace.sources]
+    settings, rules = ingest_settings(workspace), source_rules(workspace)
 
     def told(progress: Progress) -> None:
         report(STAGES.get(progress.stage, progress.stage), progress.done, progress.total)

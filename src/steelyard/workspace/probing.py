@@ -18,7 +18,7 @@ from steelyard.schema.findings import Finding
 from steelyard.schema.history import Probe
 from steelyard.schema.progress import Report
 from steelyard.schema.scope import EVERYONE, USER_PREFIX
-from steelyard.workspace.past_documents import pasts_of
+from steelyard.workspace.pasts import pasts_of
 from steelyard.workspace.paths import write_whole
 
 if TYPE_CHECKING:

@@ -11,35 +11,16 @@ from time import perf_counter
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
 from steelyard.components.retriever import Retriever
-from steelyard.config import Settings
+from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.library import Library
-from steelyard.corpus.past import Past, read_past
+from steelyard.corpus.past import Past
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.replay import Replay
+from steelyard.corpus.sources import SourceRule
 from steelyard.models.interface import Encoder
 from steelyard.schema.ageing import StepWork
 from steelyard.schema.errors import NotFoundError, UserError
-from steelyard.schema.progress import silent
 from steelyard.stores.memory import MemoryStore
-from steelyard.workspace.ingesting import ingest_sources
-
-
-def pasts_of(folder: Path, settings: Settings, named: Mapping[str, Path]) -> dict[str, Past]:
-    """The past of every source by its path; `named` says where it is kept for sources that are not in git themselves.
-
-    Raises:
-        UserError: there are no sources, `named` names none of them, or a source keeps no past.
-        DataError: a change log is wrong.
-    """
-    sources = {one.path for one in settings.sources}
-    unknown = sorted(set(named) - sources)
-    if not sources or unknown:
-        raise UserError(
-            f"there is no source '{unknown[0]}'." if unknown else "the settings name no sources.",
-            remedy=f"Sources: {', '.join(sorted(sources)) or 'none; add [[sources]] to steelyard.toml'}.",
-            code="backtest.no_source",
-        )
-    return {path: read_past(named.get(path, folder / path)) for path in sorted(sources)}
 
 
 def document_days(pasts: Mapping[str, Past], begin: datetime, end: datetime) -> int:
@@ -56,14 +37,24 @@ class PastDocuments:
     def __init__(
         self,
         folder: Path,
-        settings: Settings,
+        rules: Sequence[SourceRule],
         pasts: Mapping[str, Past],
         encoder: Encoder,
+        *,
+        settings: IngestSettings,
         seed: int,
         lag: timedelta = timedelta(0),
     ) -> None:
+        outside = [rule.path for rule in rules if Path(rule.path).is_absolute() or ".." in Path(rule.path).parts]
+        if outside:
+            raise NotFoundError(
+                f"the source '{outside[0]}' lies outside the workspace, so its past cannot be laid out beside it.",
+                remedy="Name sources by a path inside the workspace folder (a link is fine).",
+                code="backtest.source_outside",
+            )
         self._tree = folder / "tree"
         self._state = folder / "state"
+        self._rules = rules
         self._settings = settings
         self._encoder = encoder
         self._seed = seed
@@ -89,7 +80,7 @@ class PastDocuments:
         steps = [replay.advance(at - self._lag) for replay in self._replays.values()]
         for path in self._replays:
             (self._tree / path).mkdir(parents=True, exist_ok=True)
-        done = ingest_sources(self._tree, self._inside(), self.library, self._store, self._encoder, silent, tidy=False)
+        done = ingest(self._rules, self.library, self._store, self._encoder, root=self._tree, settings=self._settings)
         documents = sum(step.documents for step in steps)
         return StepWork(documents=documents, passages=done.embedded, seconds=perf_counter() - begin)
 
@@ -108,19 +99,6 @@ class PastDocuments:
     def close(self) -> None:
         """Close the library."""
         self.library.close()
-
-    def _inside(self) -> Settings:
-        """The workspace's settings: sources are found below the replay's folder by the same paths."""
-        outside = [
-            one.path for one in self._settings.sources if Path(one.path).is_absolute() or ".." in Path(one.path).parts
-        ]
-        if outside:
-            raise NotFoundError(
-                f"the source '{outside[0]}' lies outside the workspace, so its past cannot be laid out beside it.",
-                remedy="Name sources by a path inside the workspace folder (a link is fine).",
-                code="backtest.source_outside",
-            )
-        return self._settings
 
 
 def first_and_last(
