@@ -15,7 +15,7 @@ from access_mutations import Mutant, mutants_of
 CHECKED = {
     "schema.scope": ["Scope.principals", "Access.permits", "principal"],
     "corpus.access": ["effective", "known"],
-    "corpus.file_rules": ["FileRules.rule", "FileRules.withdrawn", "FileRules.again", "_holds"],
+    "corpus.file_rules": ["FileRules.rule", "FileRules._rule", "FileRules.withdrawn", "FileRules.again", "_holds"],
     "corpus.enforcing": ["narrowed", "catch_up", "Enforcing.close", "Enforcing.settle", "Enforcing.open"],
     "corpus.control": [
         *("Control." + name for name in ("epoch", "access", "permits", "since", "resolve", "put_rules", "say")),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from steelyard.schema.control import ControlChange, Erasure, OperatorRule, RuleStep
+from steelyard.schema.control import ControlChange, DocumentRule, Erasure, OperatorRule, RuleStep
 from steelyard.schema.scope import Access
 
 MIGRATIONS = (
@@ -82,13 +83,15 @@ def access(allow: str, deny: str) -> Access:
     return Access(allow=tuple(json.loads(allow)), deny=tuple(json.loads(deny)))
 
 
-def packed_steps(steps: Sequence[RuleStep]) -> str:
-    """Steps as JSON."""
-    return json.dumps([step.to_json() for step in steps], ensure_ascii=False)
+@lru_cache(maxsize=4096)
+def packed_rule(rule: DocumentRule) -> tuple[str, str, str]:
+    """A rule as its columns allow, deny and steps."""
+    steps = json.dumps([step.to_json() for step in rule.steps], ensure_ascii=False)
+    return packed(rule.access.allow), packed(rule.access.deny), steps
 
 
 def unpacked_steps(text: str) -> tuple[RuleStep, ...]:
-    """The steps that `packed_steps` wrote."""
+    """The steps of a rule from their column."""
     return tuple(
         RuleStep(
             kind=one["kind"],

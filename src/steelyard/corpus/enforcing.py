@@ -39,6 +39,7 @@ class Enforcing:
     def __init__(self, control: Control, rules: dict[str, DocumentRule]) -> None:
         self._control = control
         self._rules = rules
+        self._narrowed: dict[str, DocumentRule] = {}
         self.changed: set[str] = set()
 
     def close(self, edited: Iterable[str]) -> int:
@@ -47,7 +48,10 @@ class Enforcing:
         for document in edited:
             before = self._control.rule(document)
             if before is not None and document in rules:
-                rules[document] = replace(rules[document], access=narrowed(before.access, rules[document].access))
+                rule = rules[document]
+                rules[document] = replace(rule, access=narrowed(before.access, rule.access))
+                if rules[document] != rule:
+                    self._narrowed[document] = rule
         self.changed |= self._control.put_rules(rules).keys()
         return self._control.epoch()
 
@@ -61,6 +65,7 @@ class Enforcing:
             self._control.touch(staged)
 
     def open(self, index: Index) -> None:
-        """Put the rules in force as they are, and let the index follow."""
-        self.changed |= self._control.put_rules(self._rules).keys()
+        """Put the rules in force that were narrowed, and let the index follow."""
+        if self._narrowed:
+            self.changed |= self._control.put_rules(self._narrowed).keys()
         catch_up(index, self._control)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steelyard.corpus.access import effective
@@ -25,12 +25,18 @@ class RuleLine:
     where: str
 
 
+_Said = tuple[str, tuple[str, ...] | None, tuple[str, ...]]
+"""What a document says of itself: its name, allow (None when it says nothing), deny."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileRules:
     """What the files of a workspace say about access: the rules of its sources and of its rules files."""
 
     sources: tuple[SourceRule, ...]
     lines: tuple[RuleLine, ...] = ()
+    # Documents that say nothing of themselves share their rules: few of them, whatever the number of documents.
+    _shared: dict[tuple[str, tuple[RuleLine, ...]], DocumentRule | None] = field(default_factory=dict)
 
     def rule(
         self, document: str, source: str, allow: Sequence[str] | None, deny: Sequence[str] | None
@@ -40,15 +46,24 @@ class FileRules:
         The source's rule, then the rules files from the general to the specific, then the document itself: each `allow` replaces
         what came before, each `deny` is added.
         """
+        lines = tuple(line for line in self.lines if matches(line.pattern, document))
+        if allow is not None or deny:
+            own = (document, None if allow is None else tuple(allow), tuple(deny or ()))
+            return self._rule(source, lines, own)
+        if (source, lines) not in self._shared:
+            self._shared[source, lines] = self._rule(source, lines, None)
+        return self._shared[source, lines]
+
+    def _rule(self, source: str, lines: tuple[RuleLine, ...], said: _Said | None) -> DocumentRule | None:
         own = next((one for one in self.sources if one.path == source), None)
         if own is None:
             return None
         steps = [RuleStep(kind="source", where=f"[[sources]] {own.path}", allow=own.access.allow, deny=own.access.deny)]
-        lines = sorted((line for line in self.lines if matches(line.pattern, document)), key=_weight)
-        steps += [RuleStep(kind="rules_file", where=one.where, allow=one.allow, deny=one.deny) for one in lines]
-        if allow is not None or deny:
-            own_allow = None if allow is None else tuple(allow)
-            steps.append(RuleStep(kind="front_matter", where=document, allow=own_allow, deny=tuple(deny or ())))
+        ordered = sorted(lines, key=_weight)
+        steps += [RuleStep(kind="rules_file", where=one.where, allow=one.allow, deny=one.deny) for one in ordered]
+        if said is not None:
+            document, allow, deny = said
+            steps.append(RuleStep(kind="front_matter", where=document, allow=allow, deny=deny))
         access = Access()
         for step in steps:
             access = effective(access, step.allow, step.deny)
