@@ -161,6 +161,8 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
             f"{one['questions']} questions, generation {one['generation']} (`steelyard quality` shows the trend)",
             markup=False,
         )
+    asked = [(name, one["retrain"]["why"]) for name, one in status["components"].items() if one.get("retrain")]
+    _notes(out, [(f"retrain {name}", why) for name, why in asked])
     out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)

@@ -35,14 +35,22 @@ def train(
         ),
     ] = None,
     ledger: Annotated[bool, typer.Option("--ledger", help="Fit nothing; show what every fit took so far.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Fit nothing; say whether to train again, and why or why not.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again.
 
+    `--why` counts the labels that are new since the recommended version was fitted, looks whether they are of another kind, and holds
+    the forecast of its learning curve against the cost of an update.
     A training that was cut off goes on where it was. The ledger has seconds, processor seconds, energy and USD of every fit. Energy is
     an estimate, processor seconds x `cpu_watts`, unless the processor's own counters may be read.
     """
     workspace = open_workspace(context)
+    if why:
+        _show_why(workspace, target, as_json=as_json)
+        return
     if ledger:
         _show_ledger(workspace, target, as_json=as_json)
         return
@@ -54,6 +62,17 @@ def train(
     from steelyard.cli.tables import show_trained
 
     show_trained(console(), trained)
+
+
+def _show_why(workspace: Workspace, target: str | None, *, as_json: bool) -> None:
+    with progress() as report:
+        found = workspace.retraining(None if target is None else target.partition("/")[0], report)
+    if as_json:
+        write_json({"components": {one.component: one.to_json() for one in found}})
+        return
+    from steelyard.cli.training_view import show_why
+
+    show_why(console(), found)
 
 
 def _show_ledger(workspace: Workspace, target: str | None, *, as_json: bool) -> None:

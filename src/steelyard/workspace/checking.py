@@ -116,15 +116,25 @@ def _component_status(parts: Parts, name: str, last: dict[str, Any] | None) -> d
         "recommendation": decided.get("recommendation"),
         "confidence": decided.get("confidence"),
         "data": "not trained yet" if record is None else "unchanged",
+        "retrain": None,
     }
     try:
         split = parts.examples.split(name)
         out["rows"] = len(split.train) + len(split.validation) + len(split.holdout)
         if record is not None and record.dataset != split.dataset:
             out["data"] = "changed since the recommended version was trained"
+            out["retrain"] = _retrain(parts, name)
     except SteelyardError as error:
         out["data"] = error.message
     return out
+
+
+def _retrain(parts: Parts, name: str) -> dict[str, Any] | None:
+    """Whether to train again, from counts and the learning curve alone: status loads no model."""
+    from steelyard.workspace.retraining import Retrainings
+
+    decided = Retrainings(parts).decide(name, look=False)
+    return None if decided is None else {"verdict": decided.verdict, "why": decided.why}
 
 
 def _next(

@@ -14,6 +14,7 @@ from steelyard.workspace.paths import write_whole
 if TYPE_CHECKING:
     from steelyard.schema.curves import LearningCurve
     from steelyard.schema.ledger import LedgerEntry
+    from steelyard.schema.retraining import Retraining
     from steelyard.workspace.datasets import Datasets
     from steelyard.workspace.parts import Parts
 
@@ -53,6 +54,22 @@ class DataVerbs:
             NotFoundError: an unknown component or candidate.
         """
         return self._parts().ledger(target)
+
+    def retraining(self, component: str | None = None, report: Report = silent) -> list[Retraining]:
+        """Whether to train again, for one component or for all that were trained, with the reasons.
+
+        Raises:
+            NotFoundError: no such component.
+            DataError, UserError: the rows cannot be used.
+        """
+        from steelyard.workspace.retraining import Retrainings
+
+        parts = self._parts()
+        if component is not None:
+            parts.examples.component(component)
+        names = list(parts.settings.components) if component is None else [component]
+        found = [Retrainings(parts).decide(name, report) for name in names]
+        return [one for one in found if one is not None]
 
     @abstractmethod
     def _parts(self) -> Parts:
