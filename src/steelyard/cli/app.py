@@ -26,6 +26,7 @@ from steelyard.cli import (
     versions,
     weighing,
 )
+from steelyard.cli.printable import json_safe, printable
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
 
@@ -117,7 +118,7 @@ def run() -> None:
     except Exception as error:
         import traceback
 
-        sys.stderr.write(traceback.format_exc())
+        sys.stderr.write(printable(traceback.format_exc()))
         _show(_bug(error), (), as_json=as_json)
         sys.exit(BrokenError.exit_code)
 
@@ -145,10 +146,10 @@ def _show(error: SteelyardError, findings: Sequence[Finding], *, as_json: bool) 
         body: dict[str, object] = {"error": error.to_json()}
         if findings:
             body["findings"] = [finding.to_json() for finding in findings]
-        sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_safe(json.dumps(body, indent=2, ensure_ascii=False)) + "\n")
         return
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {printable(str(error))}\n")
     for finding in findings[:SHOWN_FINDINGS]:
-        sys.stderr.write(f"  {finding.line()}\n")
+        sys.stderr.write(f"  {printable(finding.line())}\n")
     if len(findings) > SHOWN_FINDINGS:
         sys.stderr.write(f"  ... and {len(findings) - SHOWN_FINDINGS} more; `steelyard check --json` lists all.\n")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from steelyard.cli.printable import json_safe, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,20 +22,29 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 
 def write_json(value: Any) -> None:
     """Print one JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    sys.stdout.write(json_safe(text) + "\n")
 
 
 def write_json_line(value: Any) -> None:
     """Print one JSON object on one line of stdout, at once: a reader of JSON Lines sees it when it happens."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.write(json_safe(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)) + "\n")
     sys.stdout.flush()
 
 
 def console() -> Console:
-    """The terminal for results. A reader of the pipe who leaves early (`| head`) is no error: exit code 0."""
-    from rich.console import Console
+    """The terminal for results; what it is given is shown and never steers it (see `printable`).
+
+    A reader of the pipe who leaves early (`| head`) is no error: exit code 0.
+    """
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
     class Results(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
         def on_broken_pipe(self) -> None:
             try:
                 super().on_broken_pipe()  # takes the rest away quietly, then exits with 1

@@ -54,7 +54,7 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     builder = TextBuilder(limits)
     rules: dict[str, tuple[str, ...]] = {}
     facts = []
-    for meta in page.css("meta[name]"):
+    for meta in page.css("head > meta[name]"):
         name = (meta.attributes.get("name") or "").strip().lower()
         value = one_line(meta.attributes.get("content") or "")
         if name in ("allow", "deny"):
