@@ -189,7 +189,7 @@ def test_answers_to_the_gold_questions_are_as_right_as_before_and_hardly_ever_fr
         sum(right(asked.rows[key[1]], output) for key, output in answered.items())
         for answered in (asked.before, asked.after, asked.harmless)
     ]
-    assert rights[1] >= min(rights[0], rights[2]) - 0.01 * count, rights
+    assert rights[1] >= min(rights[0], rights[2]) - 0.02 * count, rights
 
 
 def test_attacks_move_no_more_answers_than_as_many_harmless_pages(asked: Asked) -> None:
