@@ -164,12 +164,12 @@ def measure_set(data: AnswerSet, cached: CachedEncoder, serving: Encoder, progre
     vectors = cached.encode_with_progress([passage.search_text for passage in data.passages], progress)
     # In batches; what follows then finds each question's vector.
     cached.encode([item.text for part in (data.questions.train, data.questions.validation) for item in part])
-    learning, timing = _tools(data, vectors, cached), _tools(data, vectors, serving)
+    learning, timing = tools_of(data, vectors, cached), tools_of(data, vectors, serving)
     assert timing.search is not None
     items = data.questions.holdout
     peer = FirstSentence(timing.search)
     base = _measured(peer.name, peer, peer, data)
-    rows = [_row(data, base, base.scores, _milliseconds(peer.predict, items))]
+    rows = [_row(data, base, base.scores, milliseconds_of(peer.predict, items))]
     for kind in CANDIDATES:
         fitted = kind(learning).fit(data.questions.train, data.questions.validation)
         with tempfile.TemporaryDirectory() as folder:
@@ -177,7 +177,7 @@ def measure_set(data: AnswerSet, cached: CachedEncoder, serving: Encoder, progre
             served = kind(timing).load(Path(folder))
             unguarded = _never_declining(kind, learning, Path(folder))
         measured = _measured(served.name, fitted, unguarded, data)
-        rows.append(_row(data, measured, base.scores, _milliseconds(served.predict, items)))
+        rows.append(_row(data, measured, base.scores, milliseconds_of(served.predict, items)))
     return rows
 
 
@@ -194,7 +194,7 @@ def derive_untuned(data_root: Path, cache: Path) -> dict[str, float]:
     for name in DERIVED_ON:
         data = load_set(data_root / name)
         vectors = cached.encode([passage.search_text for passage in data.passages])
-        search = _tools(data, vectors, cached).search
+        search = tools_of(data, vectors, cached).search
         assert search is not None
         reader = Reader(cached, start)
         groups, labels = [], []
@@ -211,7 +211,8 @@ def _answers(item: Item, quote: Quote) -> bool:
     return quote.hit.passage.document == item.source and contains_answer(quote.text, item.answers) > 0
 
 
-def _tools(data: AnswerSet, vectors: NDArray[np.float32], encoder: Encoder) -> Tools:
+def tools_of(data: AnswerSet, vectors: NDArray[np.float32], encoder: Encoder) -> Tools:
+    """What a candidate works with on a set: its passages in memory, `vectors` of them, float32, (passages, dim), and the encoder."""
     store = MemoryStore()
     store.stage(1, Staged(data.passages, vectors), [])
     return Tools(encoder=encoder, search=Retriever(store, encoder, 1))
@@ -225,12 +226,13 @@ def _measured(method: str, candidate: _Answering, unguarded: _Answering, data: A
     return _Measured(
         method=method,
         outputs=outputs,
-        scores=_scores(items, outputs, data),
-        unguarded=_scores(items, all_given, data),
+        scores=scores_of(items, outputs, data),
+        unguarded=scores_of(items, all_given, data),
     )
 
 
-def _scores(items: Sequence[Item], outputs: Sequence[Output], data: AnswerSet) -> dict[str, list[Score]]:
+def scores_of(items: Sequence[Item], outputs: Sequence[Output], data: AnswerSet) -> dict[str, list[Score]]:
+    """Scores of each output by metric; see `answer_scores` and `citation_validity`."""
     rows = [
         {**answer_scores(item, output), "citation_validity": citation_validity(output, data.stored_text)}
         for item, output in zip(items, outputs, strict=True)
@@ -244,35 +246,37 @@ def _row(
     items, scores = data.questions.holdout, measured.scores
     clusters = [item.source for item in items]
     differences = [
-        _difference(ours, theirs) for ours, theirs in zip(scores["containment"], peer["containment"], strict=True)
+        difference_of(ours, theirs) for ours, theirs in zip(scores["containment"], peer["containment"], strict=True)
     ]
     given = [mark for mark, output in zip(scores["accuracy"], measured.outputs, strict=True) if not output.abstained]
     row: dict[str, Any] = {
         "set": data.name,
         "method": measured.method,
-        **_interval("containment", scores["containment"], clusters),
+        **interval_of("containment", scores["containment"], clusters),
         "unguarded": _mean(measured.unguarded["containment"]),
         "token_f1": _mean(scores["token_f1"]),
         "right_of_given": _mean(given),
         "citation_validity": _mean(scores["citation_validity"]),
         "quote_chars": round(float(np.mean([len(output.text) for output in measured.outputs if output.text])), 1),
         "declined": round(float(np.mean([output.abstained for output in measured.outputs])), 4),
-        **_interval("difference", differences, clusters),
+        **interval_of("difference", differences, clusters),
         "p": round(paired_p_value(differences, clusters), 4),
     }
     if not all(item.answerable for item in items):
-        row |= _interval("refusal_recall", scores["refusal_recall"], clusters)
-        row |= _interval("refusal_precision", scores["refusal_precision"], clusters)
+        row |= interval_of("refusal_recall", scores["refusal_recall"], clusters)
+        row |= interval_of("refusal_precision", scores["refusal_precision"], clusters)
     return {**row, **milliseconds, "questions": len(items), "passages": len(data.passages)}
 
 
-def _difference(ours: Score, theirs: Score) -> Score:
+def difference_of(ours: Score, theirs: Score) -> Score:
+    """One score less another; not scored where either is not."""
     if isinstance(ours, Unscored) or isinstance(theirs, Unscored):
         return ours if isinstance(ours, Unscored) else theirs
     return ours - theirs
 
 
-def _interval(name: str, scores: Sequence[Score], clusters: Sequence[str | None]) -> dict[str, float | None]:
+def interval_of(name: str, scores: Sequence[Score], clusters: Sequence[str | None]) -> dict[str, float | None]:
+    """The mean as `name`, and its 95 % interval as `name_low` and `name_high`, clustered; None where nothing was scored."""
     found = mean_interval(scores, clusters)
     ends = {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
     return {key: None if math.isnan(value) else round(value, 4) for key, value in ends.items()}
@@ -292,7 +296,7 @@ def _never_declining(kind: Build, tools: Tools, folder: Path) -> RagAnswer:
         return kind(tools).load(Path(other))
 
 
-def _milliseconds(predict: Callable[[Request, Scope], Output], items: Sequence[Item]) -> dict[str, float]:
+def milliseconds_of(predict: Callable[[Request, Scope], Output], items: Sequence[Item]) -> dict[str, float]:
     """Milliseconds of the first TIMED questions, asked twice: `cold` when nothing about them was read, then with passages read."""
     for item in items[-WARM_UP:]:
         predict(request_of(item), scope_of(item))
