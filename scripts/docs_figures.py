@@ -282,6 +282,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-chunking": bench("chunking"),
     "bench-gates": bench("gates"),
     "bench-lexical": bench_lexical,
+    "bench-rag-tuned": bench("rag-tuned"),
     "bench-retrieval": bench("retrieval"),
     "bench-router": bench("router"),
     "bench-serving-form": bench("serving-form"),
