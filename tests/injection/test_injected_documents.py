@@ -75,7 +75,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     folder = tmp_path_factory.mktemp("injected") / "example"
     lay_out(folder)
     settings = folder / "steelyard.toml"
-    settings.write_text(settings.read_text() + f'\n[models]\nencoder = "{ENCODER}"\n\n[corpus]\nstore = "lance"\n')
+    text = settings.read_text()
+    assert text.count("[models]\n") == 1
+    settings.write_text(
+        re.sub(r"(?m)^encoder = .*\n", "", text).replace("[models]\n", f'[models]\nencoder = "{ENCODER}"\n')
+    )
     # Some of the gold questions are enough to fit on; those that hold today are asked.
     lines = questions()[:: 1 if ENCODER == "minilm" else 6]
     (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
