@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from steelyard.schema.errors import StoreError
 
@@ -25,6 +25,14 @@ class Connection(sqlite3.Connection):
         """A cursor of this kind."""
         return super().cursor(Cursor)
 
+    def execute(self, *arguments: Any) -> Any:
+        """See `sqlite3.Connection.execute`, which would take a cursor of the base class."""
+        return self.cursor().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Any:
+        """See `sqlite3.Connection.executemany`."""
+        return self.cursor().executemany(*arguments)
+
 
 class Cursor(sqlite3.Cursor):
     """A cursor that raises StoreError where SQLite raises DatabaseError, but for the errors of the statement itself."""
@@ -33,23 +41,39 @@ class Cursor(sqlite3.Cursor):
 
     def execute(self, *arguments: Any) -> Cursor:
         """See `sqlite3.Cursor.execute`."""
-        with _named(self.connection):
+        try:
             super().execute(*arguments)
+        except sqlite3.DatabaseError as error:
+            _raise_named(self.connection, error)
+        return self
+
+    def executemany(self, *arguments: Any) -> Cursor:
+        """See `sqlite3.Cursor.executemany`."""
+        try:
+            super().executemany(*arguments)
+        except sqlite3.DatabaseError as error:
+            _raise_named(self.connection, error)
         return self
 
     def __next__(self) -> Any:
-        with _named(self.connection):
+        try:
             return super().__next__()
+        except sqlite3.DatabaseError as error:
+            _raise_named(self.connection, error)
 
     def fetchone(self) -> Any:
         """See `sqlite3.Cursor.fetchone`."""
-        with _named(self.connection):
+        try:
             return super().fetchone()
+        except sqlite3.DatabaseError as error:
+            _raise_named(self.connection, error)
 
     def fetchall(self) -> list[Any]:
         """See `sqlite3.Cursor.fetchall`."""
-        with _named(self.connection):
+        try:
             return super().fetchall()
+        except sqlite3.DatabaseError as error:
+            _raise_named(self.connection, error)
 
 
 class Database:
@@ -173,14 +197,11 @@ def _statements(script: str) -> Iterator[str]:
     assert not pending.strip(), "a migration ends with a semicolon"
 
 
-@contextmanager
-def _named(connection: Connection) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-        raise
-    except sqlite3.DatabaseError as error:
-        raise _broken(connection.path, error) from error
+def _raise_named(connection: Connection, error: sqlite3.DatabaseError) -> NoReturn:
+    """Raise our error for one of the file; errors of the statement itself stay what they are."""
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+        raise error
+    raise _broken(connection.path, error) from error
 
 
 FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)

@@ -24,12 +24,14 @@ class LibraryHealth:
     """What is wrong with a library. `readable` is False when the file itself is damaged: nothing further was looked at.
 
     `contents` and `cuts` are ids in the table `content`: texts that are not what was stored, and texts whose passages are not.
+    `records` says that records of documents or generations are damaged, which nothing else tells.
     """
 
     findings: tuple[Finding, ...]
     readable: bool = True
     contents: tuple[int, ...] = ()
     cuts: tuple[int, ...] = ()
+    records: bool = False
 
 
 def check_library(library: Library) -> LibraryHealth:
@@ -54,9 +56,11 @@ def check_library(library: Library) -> LibraryHealth:
             *_listed("doctor.state", "the record of {} is damaged.", list(_damaged_members(library)), _LIBRARY),
             *_generations(library),
         ]
-    except StoreError as error:
-        return LibraryHealth(findings=(damaged_file(name, error.message, _LIBRARY),), readable=False)
-    return LibraryHealth(findings=tuple(findings), contents=tuple(contents), cuts=tuple(cuts))
+    except (StoreError, ValueError, TypeError) as error:
+        said = error.message if isinstance(error, StoreError) else str(error)
+        return LibraryHealth(findings=(damaged_file(name, said, _LIBRARY),), readable=False)
+    records = any(one.code in ("doctor.state", "doctor.generation") for one in findings) and not cuts
+    return LibraryHealth(findings=tuple(findings), contents=tuple(contents), cuts=tuple(cuts), records=records)
 
 
 _LIBRARY = (

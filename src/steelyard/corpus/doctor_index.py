@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steelyard.corpus import layout
 from steelyard.corpus.interface import Checkable, Encoder, Progress, ProgressCallback, silent
@@ -81,15 +82,30 @@ def check_index(
     if not kept:
         return IndexHealth(findings=())
     expected = _expected(library, kept)
-    cache = VectorCache(library.path.with_name("vectors.sqlite"))
+    cache = _cache(library)
     try:
         return _checked(library, index, encoder, kept, expected, cache, random.Random(seed), progress)
     except StoreError as error:
-        return IndexHealth(
-            findings=(_finding("doctor.index_unreadable", f"the index cannot be read: {error.message}"),)
-        )
+        said = f"the index cannot be read: {error.message.rstrip('.')}"
+        return IndexHealth(findings=(_finding("doctor.index_unreadable", said),))
     finally:
-        cache.close()
+        if cache is not None:
+            cache.close()
+
+
+def _cache(library: Library) -> VectorCache | None:
+    """The cache of vectors; None when its file is damaged: then it has nothing to say, and is removed by a repair."""
+    try:
+        return VectorCache(library.path.with_name("vectors.sqlite"))
+    except StoreError:
+        return None
+
+
+def _known(cache: VectorCache | None, encoder: str, passages: Sequence[Passage]) -> dict[bytes, NDArray[np.float32]]:
+    try:
+        return {} if cache is None else cache.known(encoder, [_text_hash(one) for one in passages])
+    except StoreError:
+        return {}
 
 
 def _checked(
@@ -98,20 +114,20 @@ def _checked(
     encoder: Encoder | None,
     kept: Sequence[Generation],
     expected: Mapping[Key, _Expected],
-    cache: VectorCache,
+    cache: VectorCache | None,
     draw: random.Random,
     progress: ProgressCallback,
 ) -> IndexHealth:
     tally = _Tally()
     found: dict[Key, int] = {}
     stale: list[bytes] = []
-    sample: list[tuple[str, np.ndarray]] = []
+    sample: list[tuple[str, NDArray[np.float32]]] = []
     chosen = set(draw.sample(sorted(expected), min(SAMPLE, len(expected)))) if encoder is not None else set()
     behind = library.control.since(index.epoch).access.keys()
     access = library.control.all_access()
     done = 0
     for rows in index.stored():
-        cached = cache.known(kept[-1].encoder, [_text_hash(one) for one in rows.passages])
+        cached = _known(cache, kept[-1].encoder, rows.passages)
         lengths = np.linalg.norm(rows.vectors, axis=1)
         for number, entry in enumerate(rows.passages):
             held = _bits(kept, rows.added[number], rows.retired[number])
@@ -177,7 +193,17 @@ def _key(entry: Passage) -> Key:
 
 def _seal(entry: Passage) -> bytes:
     """All of a passage but its access, in a few bytes."""
-    fields = (entry.document, entry.version, entry.title, entry.start, entry.end, entry.text, entry.heading, entry.page)
+    fields = (
+        entry.document,
+        entry.version,
+        entry.title,
+        entry.start,
+        entry.end,
+        entry.text,
+        entry.heading,
+        entry.page,
+        entry.lead,
+    )
     return hashlib.blake2b(repr(fields).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
@@ -230,7 +256,7 @@ def _findings(tally: _Tally) -> Iterator[Finding]:
 
 
 def _embedded_again(
-    encoder: Encoder | None, newest: Generation, sample: Sequence[tuple[str, np.ndarray]]
+    encoder: Encoder | None, newest: Generation, sample: Sequence[tuple[str, NDArray[np.float32]]]
 ) -> Iterator[Finding]:
     if encoder is None or encoder.name != newest.encoder or not sample:
         return

@@ -54,7 +54,8 @@ def cut_again(library: Library, contents: Sequence[int], splitting: SplitSetting
 def set_aside(path: Path) -> Path:
     """Put a damaged database out of the way, with its log: its new path."""
     moved = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    path.rename(moved)
+    if path.exists():
+        path.rename(moved)
     for ending in ("-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
     return moved

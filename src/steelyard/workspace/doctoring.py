@@ -11,9 +11,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from steelyard.corpus import erasing
 from steelyard.corpus.doctor import LibraryHealth, check_library, damaged_file
-from steelyard.corpus.doctor_index import IndexHealth, check_index
+from steelyard.corpus.doctor_index import UNIT_TOLERANCE, IndexHealth, check_index
 from steelyard.corpus.enforcing import catch_up
 from steelyard.corpus.library import Library
 from steelyard.corpus.mending import cut_again, read_again, set_aside
@@ -74,6 +76,7 @@ class _Doctor:
         self.faults: list[str] = []
         self.records: list[Path] = []
         self.unfinished = False
+        self.begun = False  # whether a repair has begun the library again
 
     def findings(self) -> list[Finding]:
         """Every check, errors first."""
@@ -82,7 +85,8 @@ class _Doctor:
         found = list(self.databases)
         self._report("check", 1, STEPS)
         damaged = {one.file for one in self.databases}
-        if self._parts.state.corpus.is_file() and not damaged & {"corpus.sqlite", "control.sqlite"}:
+        kept = self._parts.state.corpus.is_file() or self._parts.state.index.is_dir()
+        if kept and not damaged & {"corpus.sqlite", "control.sqlite"}:
             found += self._corpus()
         self._report("check", 4, STEPS)
         found += [*self._records(), *([] if "registry.sqlite" in damaged else self._registry())]
@@ -116,8 +120,11 @@ class _Doctor:
         self.library = check_library(library)
         yield from self.library.findings
         self._report("check", 2, STEPS)
-        if not self.library.readable or not library.in_force():
-            return
+        if self.library.readable and not library.in_force() and self._parts.state.index.is_dir():
+            self.library = LibraryHealth(findings=(_LOST,), readable=False)
+            yield _LOST
+        if self.library.findings or not library.in_force():
+            return  # what is compared with a damaged library says nothing; a repair looks again afterwards
         left_over = Staging(library).pending()
         self.unfinished = erasing.is_due(library, library.control)
         if left_over is not None:
@@ -223,6 +230,7 @@ class _Doctor:
         self._parts.toolbox.close()
         moved = set_aside(path)
         shutil.rmtree(self._parts.state.index, ignore_errors=True)
+        self.begun = True
         yield f"set the damaged library aside as {moved.name}; its earlier generations are lost"
         fresh = type(self._parts.toolbox)(self._parts.folder, self._parts.settings, self._parts.state)
         done = fresh.ingest(self._report)
@@ -231,10 +239,12 @@ class _Doctor:
 
     def _mend_library(self) -> Iterator[str]:
         health = self.library
-        library = self._parts.toolbox.library
-        if not health.readable:
+        if self.begun:
+            return
+        if not health.readable or health.records:
             yield from self._begin_again(self._parts.state.corpus)
             return
+        library = self._parts.toolbox.library
         corpus = self._parts.settings.corpus
         with Staging(library).lock():
             made, lost = read_again(library, health.contents, self._parts.folder)
@@ -251,6 +261,8 @@ class _Doctor:
             yield f"cut {len(health.cuts)} documents again"
 
     def _mend_index(self) -> Iterator[str]:
+        if self.begun:
+            return
         library = self._parts.toolbox.library
         if not library.in_force():
             return
@@ -272,11 +284,37 @@ class _Doctor:
             yield f"made the index again from the library: generations {', '.join(map(str, made))}"
 
 
+_LOST = Finding(
+    code="doctor.library_lost",
+    severity="error",
+    message="the library is empty or gone, and there is an index of what it held.",
+    remedy="`steelyard doctor --repair` ingests the sources again; earlier generations need a backup.",
+    file="corpus.sqlite",
+)
+
+
+def _bad_vectors(path: Path) -> int:
+    """How many vectors of a cache are not of length 1."""
+    table = {"vectors.sqlite": "vector", "row-vectors.sqlite": "vectors"}.get(path.name)
+    if table is None:
+        return 0
+    bad = 0
+    with closing(sqlite3.connect(path, timeout=5.0)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            for (blob,) in connection.execute(f"SELECT vector FROM {table}"):
+                whole = isinstance(blob, bytes) and len(blob) % 4 == 0
+                length = float(np.linalg.norm(np.frombuffer(blob, dtype="<f4"))) if whole else 0.0
+                bad += not abs(length - 1) < UNIT_TOLERANCE
+    return bad
+
+
 def _damage(path: Path) -> str:
     """What SQLite finds wrong with a database; "" for nothing."""
     try:
         with closing(sqlite3.connect(path, timeout=5.0)) as connection:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        if found == ["ok"] and (bad := _bad_vectors(path)):
+            return f"{bad} vectors are not of length 1"
     except sqlite3.DatabaseError as error:
         return str(error)
     return "; ".join(text for text in found if text != "ok")
