@@ -16,7 +16,8 @@ class Part:
     """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
 
     Candidates also carry `approach`, `task`, what they need (`documents`), whether they are the plain baseline of their task,
-    whether their fit changes the encoder's own weights, and whether what comes out depends on how long they may train (`trains`).
+    whether their fit changes the encoder's own weights, and whether what comes out depends on how long they may train
+    (`trains`). One that is built `on_request` takes minutes: it joins where the settings' `candidates` or a command name it.
     """
 
     target: str
@@ -28,6 +29,7 @@ class Part:
     baseline: bool = False
     tunes_encoder: bool = False
     trains: bool = False
+    on_request: bool = False
 
 
 class Catalog:

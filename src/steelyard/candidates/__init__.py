@@ -98,6 +98,14 @@ CANDIDATES = Catalog(
             task="write",
             approach="fine_tune",
         ),
+        "tuned-writer": Part(
+            "steelyard.candidates.write_tuned:TunedWriter",
+            "weights tuned on the approved replies make the sentence, slots are copied by constraint",
+            task="write",
+            approach="fine_tune",
+            trains=True,
+            on_request=True,
+        ),
         "tuned-exemplar": Part(
             "steelyard.candidates.write_hybrid:TunedExemplar",
             "a tuned head chooses what to say, the reply to the nearest past message says it",

@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, str] = {
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
+    "writer": "steelyard.evaluation.bench_writer:bench_writer",
 }
 
 NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness"})

@@ -100,7 +100,7 @@ class Parts:
             return [(name, one) for name in self.settings.components for one in self.training.names(name)]
         component, _, candidate = target.partition("/")
         self.examples.component(component)
-        names = self.training.names(component)
         if candidate:
             self.training.check_candidate(component, candidate)
-        return [(component, one) for one in names if not candidate or one == candidate]
+            return [(component, candidate)]
+        return [(component, one) for one in self.training.names(component)]

@@ -64,19 +64,20 @@ class Training:
         self._ledger = Ledger(toolbox.state.registry)
 
     def names(self, component: str) -> list[str]:
-        """The candidates of a component that can be built here, in the table's order.
+        """The candidates of a component that are built unless others are asked for, in the table's order.
+
+        Those that are built on request join where the settings name them.
 
         Raises:
             NotFoundError: the settings name a candidate that its task does not have; the nearest is named.
         """
-        settings = self._examples.component(component)
-        able = [name for name, part in CANDIDATES if part.task == settings.task and part.needs != "generator"]
-        if settings.task == "answer" and not self._toolbox.has_documents:
-            able = [name for name in able if CANDIDATES.part(name).needs != "documents"]
+        settings, able = self._examples.component(component), self._able(component)
         for name in settings.candidates:
             if name not in able:
                 raise _unknown(component, name, able)
-        return [name for name in able if not settings.candidates or name in settings.candidates]
+        if settings.candidates:
+            return [name for name in able if name in settings.candidates]
+        return [name for name in able if not CANDIDATES.part(name).on_request]
 
     def check_candidate(self, component: str, candidate: str) -> None:
         """Nothing, when the component has such a candidate.
@@ -85,8 +86,17 @@ class Training:
             NotFoundError: it has none; the nearest of its own is named.
         """
         able = self.names(component)
-        if candidate not in able:
+        # What is built on request is left out for its time alone: whoever names it, asks for it.
+        asked = candidate in self._able(component) and CANDIDATES.part(candidate).on_request
+        if candidate not in able and not asked:
             raise _unknown(component, candidate, able)
+
+    def _able(self, component: str) -> list[str]:
+        settings = self._examples.component(component)
+        able = [name for name, part in CANDIDATES if part.task == settings.task and part.needs != "generator"]
+        if settings.task == "answer" and not self._toolbox.has_documents:
+            able = [name for name in able if CANDIDATES.part(name).needs != "documents"]
+        return able
 
     def train(
         self, component: str, candidate: str, report: Report, budget_s: float | None = None
