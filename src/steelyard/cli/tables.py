@@ -239,6 +239,8 @@ def _show_component(out: Console, component: ComponentResult, months: int) -> No
     notes += [("", said) for said in sentences.plain_verdicts(component) if reason is None or said != reason.because]
     if decision.next_step:
         notes.append(("next", decision.next_step))
+    if component.search is not None:
+        notes.append(("search", sentences.search_sentence(component)))
     refusals = [("refusals", wording.REFUSALS_NOTE.partition(": ")[2])] if sentences.has_refusals(component) else []
     _notes(out, notes, quiet=[*refusals, *_ruled_out(component), *_not_measured(component)])
 

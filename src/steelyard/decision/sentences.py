@@ -257,3 +257,20 @@ def _is_number(value: object) -> bool:
 
 def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts)
+
+
+def search_sentence(component: ComponentResult) -> str:
+    """What the configuration search found, and what to set to adopt it; empty where there was none."""
+    found = component.search
+    if found is None:
+        return ""
+    tried = f"{found.evaluations:,} of {found.grid:,} scores of the grid, on {found.questions} train and validation questions"
+    if found.best.cut == found.current.cut:
+        told = f"The configuration search ({tried}) found no better cut of the documents than the one in use (nDCG@10 {found.ndcg:.3f})."
+    else:
+        told = (
+            f"The configuration search ({tried}) found nDCG@10 {found.ndcg:.3f} with passages of {found.best.size} characters and an "
+            f"overlap of {found.best.overlap}, against {found.current_ndcg:.3f} as set. To adopt it: [corpus] passage_chars = "
+            f"{found.best.size}, overlap_chars = {found.best.overlap}, then steelyard ingest and weigh."
+        )
+    return told + (f" Not tried for want of time: {'; '.join(found.skipped)}." if found.skipped else "")

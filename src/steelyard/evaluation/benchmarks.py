@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = {
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
     "writer": "steelyard.evaluation.bench_writer:bench_writer",
+    "search": "steelyard.evaluation.bench_search:bench_search",
 }
 
 NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness"})

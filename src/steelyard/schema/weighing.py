@@ -10,6 +10,7 @@ from typing import Any
 from steelyard.schema.curves import LearningCurve
 from steelyard.schema.decision import ComponentDecision
 from steelyard.schema.items import Approach, Task
+from steelyard.schema.search import Searched
 from steelyard.schema.statistics import Comparison, Interval
 
 NO_NUMBERS: Mapping[str, float] = MappingProxyType({})
@@ -166,6 +167,7 @@ class ComponentResult:
     holdout_uses: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     leaks_into_training: int = 0
     ageing: Mapping[str, Any] | None = None
+    search: Searched | None = None
     learning: LearningCurve | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -187,6 +189,7 @@ class ComponentResult:
             "holdout_uses": dict(self.holdout_uses),
             "leaks_into_training": self.leaks_into_training,
             "ageing": None if self.ageing is None else dict(self.ageing),
+            "search": None if self.search is None else self.search.to_json(),
             "learning": None if self.learning is None else self.learning.to_json(),
         }
 

@@ -16,11 +16,13 @@ from steelyard.evaluation.systems import CaseResult, compare_systems, parts_of, 
 from steelyard.registry.versions import RECOMMENDED
 from steelyard.schema.items import Item
 from steelyard.schema.progress import Report
+from steelyard.schema.search import Searched
 from steelyard.schema.weighing import ComponentResult, SystemResult, WeighReport
 from steelyard.version import __version__
 from steelyard.workspace.aged import measured_updates
 from steelyard.workspace.fingerprint import fingerprint
 from steelyard.workspace.paths import write_whole
+from steelyard.workspace.searching import search_configurations
 from steelyard.workspace.weighing import Clock, Weighing, evaluation_fingerprint, inputs_of
 
 if TYPE_CHECKING:
@@ -169,6 +171,14 @@ def _wanted(parts: Parts, names: Sequence[str]) -> list[str]:
     for name in names:
         parts.examples.component(name)
     return [name for name in parts.settings.components if not names or name in names]
+
+
+def _search(parts: Parts, names: Sequence[str], budget_s: float | None, report: Report) -> dict[str, Searched | None]:
+    """The configuration search of each answer component, where there is a budget for it."""
+    answering = [name for name in names if parts.settings.components[name].task == "answer"]
+    if budget_s is None or not parts.toolbox.has_documents:
+        return {}
+    return {name: search_configurations(parts, name, budget_s / len(answering), report) for name in answering}
 
 
 def _updates(parts: Parts, names: Sequence[str]) -> dict[str, float]:
