@@ -318,10 +318,30 @@ def chunking(rows: Sequence[Row]) -> list[Table]:
     return [(heads, quality), (more, read)]
 
 
+def search(rows: Sequence[Row]) -> list[Table]:
+    """How near the race comes to the grid's best, at what share of the work, and whether a constraint was ever broken."""
+    lines = [
+        (
+            f"`{row['set']}`, {row['questions']} questions",
+            f"{row['grid_worst']:.3f} to {row['grid_best']:.3f}",
+            f"{row['race_share_mean'] * 100:.1f} %",
+            f"{row['race_share_lowest'] * 100:.1f} %",
+            f"{row['races_at_98']} of {row['races']}",
+            f"{row['evaluations_share'] * 100:.1f} %",
+            str(row["broken"]),
+        )
+        for row in rows
+        if "missing" not in row
+    ]
+    heads = ("data set", "grid:", "of the best, mean:", "lowest:", "races at 98 % or more:", "work:", "broken:")
+    return [(heads, lines)]
+
+
 TABLES = {
     "router": router,
     "retrieval": retrieval,
     "chunking": chunking,
+    "search": search,
     "answer": answer,
     "rag-tuned": rag_tuned,
     "statistics": statistics,

@@ -285,6 +285,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-rag-tuned": bench("rag-tuned"),
     "bench-retrieval": bench("retrieval"),
     "bench-router": bench("router"),
+    "bench-search": bench("search"),
     "bench-serving-form": bench("serving-form"),
     "bench-statistics": bench("statistics"),
     "decide": decide,
