@@ -102,6 +102,14 @@ def test_an_edit_is_answered_and_a_revocation_gone_from_another_process(follower
     assert "zorble" not in json.dumps(asked(folder, QUESTION)).replace(QUESTION, "")
     assert "55 euros" in asked(folder, QUESTION, "--group", "staff")["answer"]
 
+    rules = folder / "docs" / "access.toml"
+    rules.write_text('[[rules]]\nmatch = "zorbles.md"\ndeny = ["staff"]\n')
+    assert follower.next("ingested")["access_changed"] == 1
+    assert "zorble" not in json.dumps(asked(folder, QUESTION, "--group", "staff")).replace(QUESTION, "")
+    rules.unlink()
+    assert follower.next("ingested")["access_changed"] == 1
+    assert "55 euros" in asked(folder, QUESTION, "--group", "staff")["answer"]
+
     status = json.loads(steelyard("-w", str(folder), "status", "--json").stdout)["corpus"]
     lags = {one["source"]: one for one in status["sources"]}
     assert (lags["docs"]["changes"], lags["docs-staff"]["changes"]) == (3, 0)

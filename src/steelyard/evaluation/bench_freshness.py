@@ -39,6 +39,9 @@ ENCODER = "minilm"
 SEED = 11
 VARIABLE = "STEELYARD_BENCH_PASSAGES"
 """Another number of passages, for a quick look."""
+PEER_VARIABLE = "STEELYARD_PEER_PYTHON"
+"""An interpreter that has llama-index-core; by default this one."""
+PEER_EDITS = 5
 
 
 class PlantedEncoder:
@@ -64,7 +67,8 @@ def bench_freshness(_data_root: Path | None, _cache: Path, progress: Progress) -
     The corpus is made up: documents of random words, their vectors planted; the edited passages and the questions are embedded for real.
     `followed`: the file is replaced while `steelyard ingest --watch` runs; the clock stops when a reader in a third process has the new
     passage first and no older version among its hits. `command`: the same with one `steelyard ingest` started after the edit.
-    `unchanged`: `steelyard ingest` on 20,000 documents that it knows; `ingest_s` without the start of the process.
+    `llama_index`: its `refresh_ref_docs` on the same folder, in memory, without embedding or a second process; `ratio` is its median
+    to that of `followed`. `unchanged`: `steelyard ingest` on 20,000 documents that it knows; `ingest_s` without the start of the process.
     """
     passages = int(os.environ.get(VARIABLE, PASSAGES))
     documents = passages // SECTIONS
@@ -78,16 +82,22 @@ def bench_freshness(_data_root: Path | None, _cache: Path, progress: Progress) -
             followed = _followed(root, documents, ask)
             progress(2, 4)
             command = _commands(root, documents, ask)
+            peer = _peer(root, documents)
             progress(3, 4)
         shutil.rmtree(root / "docs")
         shutil.rmtree(root / ".steelyard")
         unchanged = _unchanged(root)
         progress(4, 4)
     size = {"passages": made, "documents": documents}
-    return {
-        "name": "freshness",
-        "rows": [{"case": "followed", **size, **followed}, {"case": "command", **size, **command}, unchanged],
-    }
+    if "median_s" in peer:
+        peer["ratio"] = round(peer["median_s"] / followed["median_s"], 1)
+    rows = [
+        {"case": "followed", **size, **followed},
+        {"case": "command", **size, **command},
+        {"case": "llama_index", **size, **peer},
+        unchanged,
+    ]
+    return {"name": "freshness", "rows": rows}
 
 
 def _words(draw: random.Random, count: int) -> str:
@@ -200,6 +210,29 @@ def _commands(root: Path, documents: int, ask: Callable[[dict[str, str]], dict[s
         _ingest_command(root)
 
     return _summary([_edit(root, documents, EDITS + number, ask, run) for number in range(LOOKS)])
+
+
+def _peer(root: Path, documents: int) -> dict[str, Any]:
+    """The peer's times, or what is missing."""
+    draw = random.Random(SEED)
+    edits = []
+    for number in range(PEER_EDITS):
+        chosen = draw.randrange(documents)
+        text = _document(chosen, f"The quince tariff of document {chosen} is {number} crowns.")
+        name = _path(root, chosen).relative_to(root / "docs").as_posix()
+        edits.append({"document": name, "text": text, "question": f"What is the quince tariff of document {chosen}?"})
+    script = Path(__file__).with_name("freshness_peer.py")
+    command = [os.environ.get(PEER_VARIABLE, sys.executable), str(script), str(root / "docs")]
+    done = subprocess.run(command, input=json.dumps(edits), capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"missing": done.stderr.strip().rpartition("\n")[2]}
+    found = json.loads(done.stdout)
+    return {
+        "edits": PEER_EDITS,
+        "median_s": round(statistics.median(found["seconds"]), 3),
+        "worst_s": round(max(found["seconds"]), 3),
+        "build_s": round(found["built_s"], 1),
+    }
 
 
 def _ingest_command(root: Path) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from steelyard.schema.corpus import IngestReport
 from steelyard.schema.errors import BrokenError, SteelyardError
 from steelyard.schema.progress import Report
 from steelyard.workspace.ingesting import parse_limits
+from steelyard.workspace.parts import Parts
 from steelyard.workspace.paths import State
+from steelyard.workspace.quality import keep_quality
 from steelyard.workspace.toolbox import Toolbox
 
 FIRST_RETRY_S = 1.0
@@ -31,7 +33,8 @@ TICK_S = 0.2
 """How soon a wish to stop is heard while nothing happens."""
 SIGN_OF_LIFE_S = 30.0
 TIDY_AFTER_S = 5.0
-"""The index is compacted when nothing changed for this long, never between a change and its answer."""
+"""The index is compacted, and retrieval measured on the gold questions, when nothing changed for this long: never between a change and
+its answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,14 +168,14 @@ class _Follower:
             with self._freshness() as freshness:
                 changed = done.added + done.updated + done.deleted + done.access_changed > 0
                 lags = freshness.lags(done.generation) if changed else {}
+            if self._failing is None:
+                self._warm_up(done.generation)
         except Exception as error:  # whatever broke, following goes on: the next look may find it mended
             self._failures += 1
             told = error if isinstance(error, SteelyardError) else _broken(error)
             self._tell(Followed(event="failed", at=datetime.now(UTC), error=told, retry_s=self._retry_s()))
             self._reopen()
             return
-        if self._failing is None:
-            self._warm_up(done.generation)
         news = changed or self._failures > 0 or done.failed != self._failing
         self._failures, self._failing = 0, done.failed
         if changed:
@@ -245,6 +248,9 @@ class _Follower:
         self._untidy_since = None
         try:
             self._toolbox.store.optimize()
+            parts = Parts(self._folder, self._settings, self._state)
+            parts.toolbox = self._toolbox
+            keep_quality(parts, self._stoppable)
         except Exception as error:  # the index answers all the same; the next quiet moment tries again
             told = error if isinstance(error, SteelyardError) else _broken(error)
             self._tell(Followed(event="failed", at=datetime.now(UTC), error=told))
