@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import docs_data_benchmarks
+
 Row = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
 """Heads (those of numbers end in a colon) and lines."""
@@ -344,6 +346,7 @@ TABLES = {
     "search": search,
     "answer": answer,
     "rag-tuned": rag_tuned,
+    **docs_data_benchmarks.TABLES,
     "statistics": statistics,
     "gates": gates,
     "serving-form": serving_form,

@@ -280,7 +280,10 @@ MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
     "bench-chunking": bench("chunking"),
+    "bench-curves": bench("curves"),
+    "bench-data": bench("data"),
     "bench-gates": bench("gates"),
+    "bench-labels": bench("labels"),
     "bench-lexical": bench_lexical,
     "bench-rag-tuned": bench("rag-tuned"),
     "bench-retrieval": bench("retrieval"),

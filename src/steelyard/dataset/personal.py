@@ -107,22 +107,21 @@ def check_personal(items: Sequence[Item], file: str | None = None) -> list[Findi
     What stands in several rows' replies or answers is the team's own number or address, and people named in answers are facts that
     documents state: neither is noted.
     """
+    hinted = [
+        (item, field, text, hints) for item in items for field, text in _fields(item) if (hints := personal_hints(text))
+    ]
     written = Counter(
         value
-        for item in items
-        for field, text in _fields(item)
+        for _, field, text, hints in hinted
         if field in WRITTEN_BY_THE_TEAM
-        for value in {text[hint.start : hint.end] for hint in personal_hints(text)}
+        for value in {text[hint.start : hint.end] for hint in hints}
     )
     found = []
-    for item in items:
-        for field, text in _fields(item):
-            hints = personal_hints(text)
-            if field in WRITTEN_BY_THE_TEAM:
-                hints = [hint for hint in hints if written[text[hint.start : hint.end]] == 1]
-            kinds = list(dict.fromkeys(hint.kind for hint in hints if field != "answers" or hint.kind != "name"))
-            if not kinds:
-                continue
+    for item, field, text, hints in hinted:
+        if field in WRITTEN_BY_THE_TEAM:
+            hints = [hint for hint in hints if written[text[hint.start : hint.end]] == 1]
+        kinds = list(dict.fromkeys(hint.kind for hint in hints if field != "answers" or hint.kind != "name"))
+        if kinds:
             shown = masked(text)
             message = (
                 f"looks like personal data ({', '.join(kinds)}): '{shown if len(shown) <= 60 else shown[:57] + '…'}'."

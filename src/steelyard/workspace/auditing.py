@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,9 +62,12 @@ class Audit:
         known = self._remembered(path, key)
         if known is not None:
             return known
+        stage = f"check rows of {name}"
+        report(stage, 0, 3)
         items, plain = self._scan(self._examples.file_of(name), settings.task)
         plain += self._findings_beside(settings)
-        many = self._audited(name, items, plain)
+        report(stage, 1, 3)
+        many = self._audited(name, items, plain, lambda done: report(stage, done, 3))
         complete = True
         if settings.task == "classify" and items:
             labels, complete = self._label_errors(name, items, review, report)
@@ -127,18 +130,23 @@ class Audit:
         }
         write_whole(path, json.dumps(record, ensure_ascii=False))
 
-    def _audited(self, name: str, items: Sequence[Item], plain: Sequence[Finding]) -> list[Finding]:
+    def _audited(
+        self, name: str, items: Sequence[Item], plain: Sequence[Finding], done: Callable[[int], None]
+    ) -> list[Finding]:
         """What the rows say about each other, and the parts of the split where the files are sound."""
         if not items:
+            done(3)
             return []
         file = self._examples.file_of(name)
         found = check_items(items, file, cut=False)
+        done(2)
         found += self._unknown_sources(items, file)
         if not any(finding.severity == "error" and finding.file == file for finding in (*plain, *found)):
             try:
                 found += check_split(self._examples.split(name), file=file, cut=False)
             except UserError as error:
                 found.append(_of_error(error, file))
+        done(3)
         return found
 
     def _label_errors(
