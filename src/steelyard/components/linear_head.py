@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,14 +49,19 @@ class LinearHead:
         self,
         train: tuple[Sequence[str], Vectors, Sequence[str]],
         validation: tuple[Sequence[str], Vectors, Sequence[str]],
+        weights: Weights | None = None,
     ) -> Self:
         """Learn from (texts, vectors, labels) of both parts; returns self.
 
+        `weights`, (dim + 1, labels in sorted order), were learned on the train rows elsewhere, with the vectors: they stand for the first
+        classifier, and are not fitted again.
+
         After it, `validation_log_probabilities_` (calibrated, from the classifiers that did not see those rows) has one row for each
-        validation row over `chosen_labels_`, for whoever sets a threshold. Fewer than 10 usable validation rows: the usual settings.
+        validation row over `chosen_labels_`, for whoever sets a threshold, and `validation_loss_`
+        says how likely the labels of those rows were, in nats. Fewer than 10 usable validation rows: the usual settings.
         """
         texts, vectors, labels = train
-        self._fit_parts(texts, vectors, labels, STRENGTHS if self.dense else STRENGTHS[:1])
+        self._fit_parts(texts, vectors, labels, STRENGTHS if self.dense else STRENGTHS[:1], weights)
         index = {label: at for at, label in enumerate(self.labels_)}
         truth = np.array([index.get(label, -1) for label in validation[2]], dtype=np.int64)
         known = truth >= 0
@@ -63,14 +69,30 @@ class LinearHead:
         self.strength_, self.blend_ = self._choose(parts, truth, known)
         logits = self._blended(parts[self.strength_], parts[None], self.blend_)
         self.temperature_ = fit_temperature(logits[known], truth[known]) if known.sum() >= FEWEST_TO_CHOOSE else 1.0
+        self.validation_loss_ = (
+            negative_log_likelihood(logits[known], truth[known], self.temperature_) if known.any() else math.inf
+        )
         self.validation_log_probabilities_: Logits = log_softmax(logits / self.temperature_)
         self.chosen_labels_ = self.labels_
         if self.refit and len(truth):
-            both = np.concatenate([vectors, validation[1]])
-            self._fit_parts([*texts, *validation[0]], both, [*labels, *validation[2]], (self.strength_,))
+            self.fit_again(
+                [*texts, *validation[0]], np.concatenate([vectors, validation[1]]), [*labels, *validation[2]], weights
+            )
         self._dense = self._strengths[self.strength_]
-        self._strengths = {}
         return self
+
+    def fit_again(
+        self, texts: Sequence[str], vectors: Vectors, labels: Sequence[str], weights: Weights | None = None
+    ) -> Self:
+        """Fit both classifiers on other rows with the strength, blend and temperature that `fit` chose; returns self."""
+        self._fit_parts(texts, vectors, labels, (self.strength_,), weights)
+        self._dense = self._strengths[self.strength_]
+        return self
+
+    @property
+    def dense_weights(self) -> Weights:
+        """The classifier on vectors, (dim + 1, labels), the last row its intercepts."""
+        return self._dense
 
     def log_probabilities(self, texts: Sequence[str], vectors: Vectors) -> Logits:
         """Calibrated log probabilities, float64, (texts, labels), in the order of `labels_`.
@@ -116,18 +138,27 @@ class LinearHead:
         return head
 
     def _fit_parts(
-        self, texts: Sequence[str], vectors: Vectors, labels: Sequence[str], strengths: Sequence[float]
+        self,
+        texts: Sequence[str],
+        vectors: Vectors,
+        labels: Sequence[str],
+        strengths: Sequence[float],
+        weights: Weights | None = None,
     ) -> None:
         self.labels_: list[str] = sorted(set(labels))
         index = {label: at for at, label in enumerate(self.labels_)}
         truth = np.array([index[label] for label in labels], dtype=np.int64)
         count = len(self.labels_)
-        self._strengths = {
-            strength: _logistic(vectors, truth, count, strength, self.seed)
-            if self.dense
-            else np.zeros((vectors.shape[1] + 1, count), dtype=np.float32)
-            for strength in strengths
-        }
+        self._strengths = (
+            {strengths[0]: weights}
+            if weights is not None
+            else {
+                strength: logistic_weights(vectors, truth, count, strength, self.seed)
+                if self.dense
+                else np.zeros((vectors.shape[1] + 1, count), dtype=np.float32)
+                for strength in strengths
+            }
+        )
         if self.lexical:
             self._features = LexicalFeatures().fit(texts)
             self._lexical: Weights = _margins(self._features.matrix(texts), truth, count, self.seed)
@@ -178,8 +209,11 @@ def _affine(vectors: Vectors, weights: Weights) -> Logits:
     return np.asarray(vectors @ weights[:-1] + weights[-1], dtype=np.float64)
 
 
-def _logistic(vectors: Vectors, truth: NDArray[np.int64], count: int, strength: float, seed: int) -> Weights:
-    """Multinomial logistic regression; (dim + 1, labels)."""
+def logistic_weights(vectors: Vectors, truth: NDArray[np.int64], count: int, strength: float, seed: int) -> Weights:
+    """Multinomial logistic regression on `vectors` (rows, dim); (dim + 1, labels), the last row the intercepts.
+
+    `truth` holds numbers below `count`, each of which should occur.
+    """
     if count < 2:
         return np.zeros((vectors.shape[1] + 1, count), dtype=np.float32)
     from sklearn.linear_model import LogisticRegression

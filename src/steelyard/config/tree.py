@@ -159,6 +159,8 @@ class ModelSettings:
     """Threads of the encoder; 0 means all cores."""
     tuning_s: float = 120.0
     """Seconds that the fit of one candidate may take where weights are tuned; `train --budget-s` sets it for one run."""
+    tune_encoder: bool = False
+    """Measure the candidates that tune the encoder's own weights too: minutes each. Naming one under `candidates` does so as well."""
     generator: GeneratorSettings = GeneratorSettings()
     """See `[models.generator]`."""
 

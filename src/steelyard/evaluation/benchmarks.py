@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, str] = {
     "chunking": "steelyard.evaluation.bench_chunking:bench_chunking",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "rag-tuned": "steelyard.evaluation.bench_rag_tuned:bench_rag_tuned",
+    "finetune": "steelyard.evaluation.bench_finetune:bench_finetune",
     "labels": "steelyard.evaluation.bench_labels:bench_labels",
     "curves": "steelyard.evaluation.bench_curves:bench_curves",
     "data": "steelyard.evaluation.bench_data:bench_data",

@@ -54,7 +54,7 @@ def source_key(source: Path) -> str:
                 code="models.not_an_encoder",
             )
         digest.update(f"{name} {file_sha256(path)}".encode())
-    digest.update(f"{_max_tokens(source)}".encode())
+    digest.update(f"{max_tokens(source)}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -103,7 +103,7 @@ def _build(source: Path, folder: Path, name: str, key: str) -> None:
         "format": FORMAT,
         "name": name,
         "dim": int(config["hidden_size"]),
-        "max_tokens": _max_tokens(source),
+        "max_tokens": max_tokens(source),
         "pad_id": int(config.get("pad_token_id") or 0),
         "pooling": "mean",
         "source": key,
@@ -166,7 +166,7 @@ def _require_libraries(name: str) -> None:
         )
 
 
-def _max_tokens(source: Path) -> int:
+def max_tokens(source: Path) -> int:
     """The limit sentence-transformers would use; a plain folder has none and takes the default within its positions."""
     path = source / "sentence_bert_config.json"
     if path.is_file():

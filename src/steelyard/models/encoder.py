@@ -55,6 +55,7 @@ class OnnxEncoder:
             folder / self._manifest["tokenizer"]["name"], self._manifest["max_tokens"]
         )
         self._threads = usable_threads() if threads is None else threads
+        self.folder = folder
         self._path = folder / model["name"]
         self._session = _session(self._path, self._threads)
         # For many texts each thread takes whole batches: threads that share one product wait for each other at every step.

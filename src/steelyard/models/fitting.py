@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ CURVE = "curve.jsonl"
 CHECKPOINT, WEIGHTS = "checkpoint", "weights"
 HEAD = "head."
 """Parameters whose name starts so learn at `Plan.head_factor` times the rate: they start from nothing."""
+
+LAYER = re.compile(r"\blayer\.(\d+)\.")
+"""What the name of a transformer layer's parameter holds: its number, from the bottom."""
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # AdamW's usual ones: Loshchilov and Hutter, ICLR 2019
 
@@ -184,7 +188,7 @@ class _Run:
         self._module.eval()
         with self._torch.no_grad():
             score = _number(float(self._task.score(self._module)), "score", self._step)
-        if not self._curve or score > max(point.score for point in self._curve):
+        if not self._curve or self._plan.keep == "last" or score > max(point.score for point in self._curve):
             self._best = self._stored()
         point = CurvePoint(
             step=self._step,
@@ -218,6 +222,8 @@ class _Run:
         return None
 
     def _best_place(self) -> int:
+        if self._plan.keep == "last":
+            return len(self._curve) - 1
         return max(range(len(self._curve)), key=lambda place: (self._curve[place].score, -place))
 
     def _seconds(self) -> float:
@@ -314,9 +320,12 @@ def _finished(folder: Path, key: str) -> tuple[Fitted | None, float | None]:
 def _optimizer(torch: Any, module: Any, plan: Plan) -> Any:
     """AdamW; biases and norms do not decay."""
     groups: dict[tuple[float, float], list[Any]] = {}
+    top = max((layer for name, _ in module.named_parameters() if (layer := layer_of(name)) is not None), default=0)
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
+            layer = layer_of(name)
             factor = plan.head_factor if name.startswith(HEAD) else 1.0
+            factor *= 1.0 if layer is None else plan.layer_decay ** (top - layer)
             decay = plan.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((factor, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -325,6 +334,12 @@ def _optimizer(torch: Any, module: Any, plan: Plan) -> Any:
         betas=BETAS,
         eps=EPSILON,
     )
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the transformer layer that a parameter belongs to, from the bottom; None outside the layers."""
+    found = LAYER.search(name)
+    return None if found is None else int(found[1])
 
 
 def _kept_names(module: Any) -> list[str]:

@@ -23,18 +23,24 @@ class Plan:
     into. When the first steps show that it will not do for all epochs, fewer are planned, so that the rate still falls to 0: then, and
     only then, the weights depend on the machine's speed. A checkpoint is written when the last is
     `checkpoint_s` old; 0 writes one after every step. `threads` None: see `usable_threads`; a resumed run keeps the number it
-    began with. `device` `auto` takes CUDA where there is one; only the CPU promises the same bytes.
+    began with.
+
+    A transformer layer learns at `layer_decay` times the rate of the one above it. `keep` `last` gives the weights after the last
+    step, for a training without validation rows that repeats on all rows what was chosen before; its scores count for nothing.
+    `device` `auto` takes CUDA where there is one; only the CPU promises the same bytes.
     """
 
     epochs: float = 1.0
     batch: int = 16
     learning_rate: float = 2e-5
     head_factor: float = 1.0
+    layer_decay: float = 1.0
     warm_up: float = 0.1
     weight_decay: float = 0.01
     largest_gradient: float = 1.0
     evaluate_every: int | None = None
     patience: int = 3
+    keep: Literal["best", "last"] = "best"
     seed: int = 0
     threads: int | None = None
     budget_s: float | None = None

@@ -66,7 +66,7 @@ class Training:
     def names(self, component: str) -> list[str]:
         """The candidates of a component that are built unless others are asked for, in the table's order.
 
-        Those that are built on request join where the settings name them.
+        Those that are built on request join where the settings name them; those that tune the encoder, where `tune_encoder` says so.
 
         Raises:
             NotFoundError: the settings name a candidate that its task does not have; the nearest is named.
@@ -77,7 +77,9 @@ class Training:
                 raise _unknown(component, name, able)
         if settings.candidates:
             return [name for name in able if name in settings.candidates]
-        return [name for name in able if not CANDIDATES.part(name).on_request]
+        tunes = self._toolbox.settings.models.tune_encoder
+        parts = {name: CANDIDATES.part(name) for name in able}
+        return [name for name, part in parts.items() if not part.on_request or (tunes and part.tunes_encoder)]
 
     def check_candidate(self, component: str, candidate: str) -> None:
         """Nothing, when the component has such a candidate.
@@ -253,6 +255,7 @@ class Training:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
         split = self._examples.split(component)
         tools = self._tools(component, candidate, cached=True)
+        tools = replace(tools, budget_s=self._toolbox.settings.models.tuning_s)
         with one_blas_thread():
             self._make(candidate, tools).fit(changed, split.validation).save(folder)
         self._make(candidate, tools).load(folder)

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from steelyard.candidates import CANDIDATES
-from steelyard.config import Settings
+from steelyard.config import ComponentSettings, Settings
 from steelyard.dataset.checks import check_split
 from steelyard.evaluation.bakeoff import Listed, Unmeasured, decide_component
 from steelyard.evaluation.costing import updates_per_year
@@ -48,6 +48,13 @@ class Clock:
         """Whether the budget is spent."""
         return self.budget_s is not None and monotonic() - self.begun > self.budget_s
 
+    def tuning_s(self, usual_s: float) -> float | None:
+        """How long a fit that tunes weights may take, where less is left than the usual; None: the usual."""
+        if self.budget_s is None:
+            return None
+        left = self.budget_s - (monotonic() - self.begun)
+        return None if left >= usual_s else float(max(1, round(left)))
+
 
 class Weighing:
     """Measures the candidates of each component on its sealed holdout, once per version."""
@@ -78,7 +85,7 @@ class Weighing:
             if clock.is_over and runs and not fourth:
                 late.append(name)
                 continue
-            runs.append(self._measure(component, name, split, report))
+            runs.append(self._measure(component, name, split, report, clock))
             report(f"weigh {component}", done, len(names))
         if not runs:
             raise NotFoundError(
@@ -92,6 +99,7 @@ class Weighing:
         ]
         settings = self._examples.component(component)
         unmeasured += _left_out(component, settings.task, names)
+        unmeasured += _on_request(component, settings, names)
         unmeasured += self._with_generator(settings.task, split, names)
         found = decide_component(
             component,
@@ -118,8 +126,9 @@ class Weighing:
         counts = count_tokens(split, passages, len(passages), self._toolbox.encoder.count_tokens)
         return unmeasured_candidates(task, counts, len(split.train), self._toolbox.settings.economics, taken)
 
-    def _measure(self, component: str, name: str, split: Split, report: Report) -> RunRecord:
-        record, fitted = self._training.train(component, name, report)
+    def _measure(self, component: str, name: str, split: Split, report: Report, clock: Clock) -> RunRecord:
+        tuning_s = clock.tuning_s(self._toolbox.settings.models.tuning_s)
+        record, fitted = self._training.train(component, name, report, tuning_s)
         self.versions[(component, name)] = record
         return self.run_of(record, split, report, fitted=fitted)
 
@@ -243,6 +252,22 @@ def _left_out(component: str, task: Task, names: Sequence[str]) -> list[Unmeasur
         return []
     why = f"left out by `candidates` under [components.{component}], so no hybrid was measured"
     return [Unmeasured(listed=listed_candidate(name), why=why) for name in hybrids]
+
+
+def _on_request(component: str, settings: ComponentSettings, names: Sequence[str]) -> list[Unmeasured]:
+    """Candidates that nobody asked for: what they would bring is not known, and how to know it is said."""
+    if settings.candidates:
+        return []
+    found = []
+    for name, part in CANDIDATES:
+        if part.task == settings.task and part.on_request and name not in names:
+            setting = "set `tune_encoder = true` under [models], or " if part.tunes_encoder else ""
+            what = (
+                "it tunes the encoder, which takes minutes" if part.tunes_encoder else "it trains weights for minutes"
+            )
+            why = f"{what}: {setting}name it in `candidates` under [components.{component}]"
+            found.append(Unmeasured(listed=listed_candidate(name), why=why))
+    return found
 
 
 def evaluation_fingerprint() -> str:
