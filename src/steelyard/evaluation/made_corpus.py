@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.schema.corpus import Passage
-from steelyard.schema.scope import EVERYONE, Access, Scope
+from steelyard.schema.scope import Access, Scope
 from steelyard.stores.analysis import STOP_WORDS
 from steelyard.stores.interface import Staged, Vectors
 
@@ -25,6 +25,9 @@ CHARS = (800, 1000)
 TOPICS = 2_000
 NOISE = (0.5, 1.5)
 """Length of a passage's own part beside its topic's: neighbours in a topic have a cosine from 0.3 to 0.8, and topics overlap."""
+
+WORDS_ASKED = 5  # content words of a passage in a question about it
+ASKED_NOISE = 0.6  # a question lies near its passage: cosine about 0.85
 
 SCOPES: dict[str, tuple[float, Scope]] = {
     "0.1 %": (0.001, Scope(user="ada", groups=frozenset({"board"}))),
@@ -101,22 +104,13 @@ class MadeCorpus:
         ]
         return Staged(passages, vectors)
 
-    def questions(self, count: int, scope: Scope) -> list[Question]:
-        """`count` questions that a passage visible to `scope` answers, when there is one in their block."""
+    def questions(self, count: int) -> dict[str, list[Question]]:
+        """`count` questions for each of SCOPES that a passage visible to the asker answers."""
         generator = np.random.default_rng([self._seed, 3])
         blocks = [self.block(int(number)) for number in _spread(self.size)]
-        found = []
-        for _ in range(count):
-            block = blocks[int(generator.integers(len(blocks)))]
-            visible = [place for place, entry in enumerate(block.passages) if entry.access.permits(scope)]
-            place = visible[int(generator.integers(len(visible)))] if visible else 0
-            content = [word for word in block.passages[place].text.replace(".", "").split() if word not in STOP_WORDS]
-            chosen = generator.choice(content, size=min(5, len(content)), replace=False)
-            noise = generator.standard_normal(DIM).astype(np.float32)
-            vector = block.vectors[place] + 0.6 * noise / np.linalg.norm(noise)
-            text = f"how does the {' '.join(map(str, chosen))}?"
-            found.append(Question(text, (vector / np.linalg.norm(vector)).astype(np.float32)))
-        return found
+        return {
+            name: [_question(generator, blocks, scope) for _ in range(count)] for name, (_, scope) in SCOPES.items()
+        }
 
     def _texts(self, generator: np.random.Generator) -> list[str]:
         texts = []
@@ -143,6 +137,19 @@ class MadeCorpus:
         return made
 
 
+def _question(generator: np.random.Generator, blocks: Sequence[Staged], scope: Scope) -> Question:
+    visible: list[int] = []
+    while not visible:
+        block = blocks[int(generator.integers(len(blocks)))]
+        visible = [place for place, entry in enumerate(block.passages) if entry.access.permits(scope)]
+    place = visible[int(generator.integers(len(visible)))]
+    content = [word for word in block.passages[place].text.replace(".", "").split() if word not in STOP_WORDS]
+    chosen = generator.choice(content, size=min(WORDS_ASKED, len(content)), replace=False)
+    noise = generator.standard_normal(DIM).astype(np.float32)
+    vector = block.vectors[place] + ASKED_NOISE * noise / np.linalg.norm(noise)
+    return Question(f"how does the {' '.join(map(str, chosen))}?", (vector / np.linalg.norm(vector)).astype(np.float32))
+
+
 def _spread(size: int) -> NDArray[Any]:
     """Some block numbers from all over the corpus: making every block again would take as long as staging."""
     blocks = -(-size // BLOCK)
@@ -160,7 +167,7 @@ def _access(draw: float) -> Access:
 
 
 def _passage(number: int, text: str, access: Access) -> Passage:
-    document = f"docs/area-{number % 97:02d}/page-{number // 10:06d}.md"
+    document = f"docs/area-{number // 10 % 97:02d}/page-{number // 10:06d}.md"
     start = number % 10 * 1000
     return Passage(
         id=f"{document}@{number // 10:012x}:{start}-{start + len(text)}",
@@ -190,6 +197,3 @@ def _words(generator: np.random.Generator) -> list[str]:
 
 def _syllable(onset: float, vowel: float, coda: float) -> str:
     return _ONSETS[int(onset * len(_ONSETS))] + _VOWELS[int(vowel * len(_VOWELS))] + _CODAS[int(coda * len(_CODAS))]
-
-
-__all__ = ["BLOCK", "DIM", "EVERYONE", "SCOPES", "MadeCorpus", "Question"]
