@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import docs_data_benchmarks
+import docs_store
 
 Row = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -350,4 +351,7 @@ TABLES = {
     "statistics": statistics,
     "gates": gates,
     "serving-form": serving_form,
+    "store": docs_store.store,
+    "store-large": docs_store.store,
+    "ingest": docs_store.ingest,
 }

@@ -228,7 +228,11 @@ def bench(name: str) -> Callable[[], str]:
         parts = [table(heads, lines) for heads, lines in docs_benchmarks.TABLES[name](found["rows"])]
         if name == "retrieval":
             parts.append(docs_benchmarks.beaten(found["rows"]))
-        absent = [f"Not measured: `{row['set']}`, {row['missing']}." for row in found["rows"] if "missing" in row]
+        absent = [
+            f"Not measured: `{row.get('set', row.get('contender'))}`, {row['missing']}."
+            for row in found["rows"]
+            if "missing" in row
+        ]
         return "\n\n".join([*parts, *absent, f"Run of {found['day']} on a shared machine, threads: {found['cores']}."])
 
     return block
@@ -290,6 +294,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-router": bench("router"),
     "bench-search": bench("search"),
     "bench-serving-form": bench("serving-form"),
+    "bench-store": bench("store"),
+    "bench-store-large": bench("store-large"),
+    "bench-ingest": bench("ingest"),
     "bench-statistics": bench("statistics"),
     "decide": decide,
     "demo-answers": demo_answers,

@@ -3,7 +3,7 @@
 `python scripts/make_figures.py demo DIR`     the example workspace: twice, then one question, one message; and every command's JSON keys
 `python scripts/make_figures.py facts`        the README's `decide` and `tco`
 `python scripts/make_figures.py public DIR`   the workspace from public data: build, check, ingest, train, weigh
-`python scripts/make_figures.py bench NAME`   a benchmark
+`python scripts/make_figures.py bench NAME`   a benchmark; STEELYARD_PEERS names the Python that has the peers of `store` and `ingest`
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def main() -> int:
             public(Path(folder))
         case ["bench", *names] if names:
             for name in names:
-                write(f"bench-{name}", steelyard("bench", name) | machine())
+                peers = ("--peers", os.environ["STEELYARD_PEERS"]) if "STEELYARD_PEERS" in os.environ else ()
+                write(f"bench-{name}", steelyard("bench", name, *peers) | machine())
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -22,6 +22,10 @@ def bench(
         Path | None,
         typer.Option(help="Folder of data sets; default: $STEELYARD_SHARED/data or ../shared/data.", metavar="DIR"),
     ] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="Python that has the libraries which `store` and `ingest` compare with.", metavar="PYTHON"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run a benchmark on open data sets, beside a named peer in the same run.
@@ -31,7 +35,7 @@ def bench(
     from steelyard.evaluation.benchmarks import run_benchmark
 
     with progress() as report:
-        result = run_benchmark(name, data, report)
+        result = run_benchmark(name, data, report, peers)
     if as_json:
         write_json(result)
         return

@@ -60,7 +60,7 @@ def measure(size: int, cache: Path, progress: Progress, peers: Path | None) -> l
         script = [sys.executable, "-m", "steelyard.evaluation.own_search"]
         own = running.enter_context(Contender(OURS, [*script, folder / "index", folder / "questions.json"], THREADS))
         rows = [_opening(size, own, made) | {"disk_mb": round(disk_mb(folder / "index"))}]
-        rivals = [] if size != SIZE else _peers(peers, folder, running)
+        rivals = _peers(peers, folder, running) if size == SIZE and peers is not None else []
         present = [own, *(one for one in rivals if one.missing is None)]
         for name in SCOPES:
             shared = [{"scope": name, "first": at, "count": ROUND} for at in range(0, SHARED, ROUND)]
@@ -70,7 +70,13 @@ def measure(size: int, cache: Path, progress: Progress, peers: Path | None) -> l
             alone = [own.ask(**command) for command in more]
             rows += [_row(size, name, one, answers, spent[OURS]) for one, answers in spent.items() if one != OURS]
             rows.append(_row(size, name, OURS, alone, None) | _recall(own, folder, name))
-        rows += [{"passages": size, "contender": one.name, "missing": one.missing} for one in rivals if one.missing]
+        missing = {one.name: one.missing for one in rivals if one.missing}
+        if size == SIZE and peers is None:
+            missing = {
+                name: f"name a Python that has it with --peers: {peer_searches.how(name)}"
+                for name in peer_searches.PEERS
+            }
+        rows += [{"passages": size, "contender": name, "missing": why} for name, why in missing.items()]
     return rows
 
 
@@ -131,10 +137,8 @@ class _Best:
         return [[name for name in row if name] for row in self._ids.tolist()]
 
 
-def _peers(python: Path | None, folder: Path, running: ExitStack) -> list[Contender]:
+def _peers(python: Path, folder: Path, running: ExitStack) -> list[Contender]:
     """A process for each peer; those that are not installed say so."""
-    if python is None:
-        return []
     exported = folder / "peers"
     if not (exported / "vectors.npy").is_file():
         _export(exported)

@@ -29,16 +29,26 @@ BENCHMARKS: Mapping[str, str] = {
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
     "writer": "steelyard.evaluation.bench_writer:bench_writer",
     "search": "steelyard.evaluation.bench_search:bench_search",
+    "store": "steelyard.evaluation.bench_store:bench_store",
+    "store-large": "steelyard.evaluation.bench_store:bench_store_large",
+    "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
 }
 
-NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness"})
+NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness", "store", "store-large"})
 """Benchmarks whose truth is planted."""
 
+WITH_PEERS = frozenset({"store", "store-large", "ingest"})
+"""Benchmarks whose peers live in a Python of their own: their libraries would not fit beside ours."""
 
-def run_benchmark(name: str, data: Path | None, report: Report) -> dict[str, Any]:
-    """Run one benchmark, or `all`; the result has `name` and `rows`.
+BY_NAME_ONLY = frozenset({"store-large"})
+"""Benchmarks that `all` leaves out: they need much time and disk."""
 
-    `data` is the folder with a subfolder per data set; by default the one that STEELYARD_SHARED names, else `../shared/data`.
+
+def run_benchmark(name: str, data: Path | None, report: Report, peers: Path | None = None) -> dict[str, Any]:
+    """Run one benchmark, or `all` (without the largest); the result has `name` and `rows`.
+
+    `data` is the folder with a subfolder per data set; by default the one that STEELYARD_SHARED names, else `../shared/data`. `peers` is
+    a Python interpreter with the peers' libraries; what it lacks is a row that says how to install it.
 
     Raises:
         NotFoundError: no such benchmark; the nearest is named.
@@ -49,20 +59,21 @@ def run_benchmark(name: str, data: Path | None, report: Report) -> dict[str, Any
         near = nearest(name, list(BENCHMARKS))
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(BENCHMARKS)}, all."
         raise NotFoundError(f"there is no benchmark '{name}'.", remedy=hint, code="bench.unknown")
-    wanted = list(BENCHMARKS) if name == "all" else [name]
+    wanted = [one for one in BENCHMARKS if one not in BY_NAME_ONLY] if name == "all" else [name]
     # Asked for only where it is needed: planted truths need no data set.
     folder = data_folder() if data is None and not set(wanted) <= NEED_NO_DATA else data
     cache = _cache()
     rows: list[dict[str, Any]] = []
     for one in wanted:
-        result = _run(one, folder, cache, report)
+        result = _run(one, folder, cache, report, peers)
         rows += [{"benchmark": one, **row} for row in result["rows"]] if name == "all" else result["rows"]
     return {"name": name, "rows": rows}
 
 
-def _run(name: str, folder: Path | None, cache: Path, report: Report) -> dict[str, Any]:
+def _run(name: str, folder: Path | None, cache: Path, report: Report, peers: Path | None) -> dict[str, Any]:
+    more = {"peers": peers} if name in WITH_PEERS else {}
     try:
-        return _load(BENCHMARKS[name])(folder, cache, _progress(name, report))
+        return _load(BENCHMARKS[name])(folder, cache, _progress(name, report), **more)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("steelyard"):
             raise

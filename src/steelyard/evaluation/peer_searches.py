@@ -25,6 +25,11 @@ INSTALL = {
 }
 
 
+def how(name: str) -> str:
+    """How to install a peer."""
+    return f"pip install {INSTALL[name]}"
+
+
 def llamaindex(passages: list[dict[str, Any]], vectors: Any, folder: Path, *, chroma: bool = False) -> Search:
     """Vectors and BM25, both with a metadata filter, joined by reciprocal rank."""
     from llama_index.core import MockEmbedding, StorageContext, VectorStoreIndex
@@ -113,13 +118,14 @@ def langchain(passages: list[dict[str, Any]], vectors: Any, _folder: Path) -> Se
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
-    class Given(Embeddings):
+    class Given(Embeddings):  # type: ignore[misc]
         vector: list[float] = []  # noqa: RUF012
 
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             raise NotImplementedError
 
         def embed_query(self, text: str) -> list[float]:
+            assert text
             return self.vector
 
     given = Given()
@@ -160,7 +166,7 @@ def main() -> int:
         else:
             search = {"haystack": haystack, "langchain+faiss": langchain}[name](passages, vectors, folder)
     except ImportError as error:
-        say({"missing": f"no module '{error.name}' for that Python: pip install {INSTALL[name]}"})
+        say({"missing": f"no module '{error.name}' there: {how(name)}"})
         return 0
     seen = {passage["id"]: set(passage["seen"]) for passage in passages}
     say({"passages": len(passages), "open_s": perf_counter() - begin})

@@ -95,6 +95,11 @@ def _from(source: Path, encoder: OnnxEncoder) -> OnnxEncoder:
 
 
 def minilm_source() -> Path:
+    """The Hugging Face folder that `minilm` is converted from.
+
+    Raises:
+        MissingExtraError: the package with the weights is not installed.
+    """
     """The folder of the embedded encoder's original weights.
 
     Raises:
