@@ -209,6 +209,22 @@ def statistics(rows: Sequence[Row]) -> list[Table]:
     return [(("rows:", "documents:", "trials:", "twins even:", "winner found:", "smallest detectable:"), lines)]
 
 
+def finetune(rows: Sequence[Row]) -> list[Table]:
+    """Accuracy of heads and tuned encoders on the same test rows, and what the tuned ones gained."""
+    lines = [
+        (
+            f"{row['dataset']}, {row['setting']}",
+            row["candidate"] if " - " in row["candidate"] else f"`{row['candidate']}`",
+            f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+            f"{row['fit_s']:,.0f}" if "fit_s" in row else "–",
+            str(len(row["draws"])) if "draws" in row else "–",
+        )
+        for row in rows
+        if row["metric"] in ("accuracy", "accuracy_difference")
+    ]
+    return [(("", "candidate", "accuracy, or difference:", "fit s:", "draws:"), lines)]
+
+
 def gates(rows: Sequence[Row]) -> list[Table]:
     """How often a candidate of known quality passes, by rows; one table for each likeness of the two versions."""
     tables: list[Table] = []
@@ -349,6 +365,7 @@ TABLES = {
     "rag-tuned": rag_tuned,
     **docs_data_benchmarks.TABLES,
     "statistics": statistics,
+    "finetune": finetune,
     "gates": gates,
     "serving-form": serving_form,
     "store": docs_store.store,
