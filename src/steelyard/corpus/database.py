@@ -109,7 +109,7 @@ class Database:
                 found.execute("PRAGMA foreign_keys = ON")
                 found.execute("PRAGMA secure_delete = ON")
             except sqlite3.DatabaseError as error:
-                raise _broken(self.path, error) from error
+                raise broken(self.path, error) from error
             self._local.connection = found
             with self._guard:
                 self._open.append(found)
@@ -133,7 +133,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.DatabaseError as error:
-            raise _broken(self.path, error) from error
+            raise broken(self.path, error) from error
 
     def shrink(self) -> bool:
         """Write the file anew without free pages, and empty its log: nothing deleted is left in either.
@@ -201,14 +201,22 @@ def _raise_named(connection: Connection, error: sqlite3.DatabaseError) -> NoRetu
     """Raise our error for one of the file; errors of the statement itself stay what they are."""
     if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
         raise error
-    raise _broken(connection.path, error) from error
+    raise broken(connection.path, error) from error
 
 
-FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
-"""SQLite's codes for a write that found no room; a limit on the size of files shows as the second."""
+FULL_CODES = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+)
+"""SQLite's codes for a write that found no room; a limit on the size of files shows as one of the later ones."""
 
 
-def _broken(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+def broken(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+    """Our error for one of SQLite's: the disk is full, the file is locked, or it is damaged."""
     code = getattr(error, "sqlite_errorcode", None)
     if code in FULL_CODES:
         return StoreError(

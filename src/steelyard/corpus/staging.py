@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from steelyard.corpus import layout
+from steelyard.corpus.database import broken
 from steelyard.corpus.interface import Parsed
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing import PARSER_VERSION
@@ -90,6 +91,8 @@ class Staging:
             try:
                 connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise broken(self._lock_path, error) from error
                 raise UserError(
                     "another ingest is running on this workspace.",
                     remedy="Wait for it to end, then run this one again.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -22,11 +24,31 @@ from steelyard.workspace.upkeep import bare_index, require_corpus, run_files
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
 
-PHRASE_CHARS = (24, 80)
-"""Shortest and longest phrase looked for: shorter ones are found everywhere, longer ones are broken by line ends and escapes."""
+PHRASE_WORDS = 6
+"""Words of a phrase: shorter ones are found everywhere, longer ones miss quotes of half a sentence."""
 
 PHRASES = 24
-"""Phrases looked for in every file, spread over the erased texts."""
+"""Phrases looked for byte by byte in every file, spread over the erased texts."""
+
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class _Erased:
+    """What to look for: phrases that stand in the erased texts and in no other, as runs of words and as written."""
+
+    runs: frozenset[tuple[str, ...]]
+    phrases: tuple[str, ...]
+
+    @property
+    def forms(self) -> set[bytes]:
+        """The phrases as files hold them: as text, in UTF-16, and inside JSON."""
+        found: set[bytes] = set()
+        for phrase in self.phrases:
+            escaped = json.dumps(phrase)[1:-1], json.dumps(phrase, ensure_ascii=False)[1:-1]
+            found |= {text.encode("utf-8", "surrogatepass") for text in (phrase, *escaped)}
+            found |= {phrase.encode(form, "surrogatepass") for form in ("utf-16-le", "utf-16-be")}
+        return found
 
 
 def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_run: bool = False) -> EraseReport:
@@ -43,10 +65,10 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
     require_corpus(parts)
     library = parts.toolbox.library
     targets = find_targets(library, names)
-    phrases = _phrases(library, targets)
-    left = tuple(_left(parts, targets, phrases))
-    runs = _runs_that_quote(parts, targets, phrases)
-    models = _models_that_quote(parts, phrases)
+    erased = _erased(library, targets)
+    left = tuple(_left(parts, targets, erased))
+    runs = _runs_that_quote(parts, targets, erased)
+    models = _models_that_quote(parts, erased)
     rows = 0
     found: tuple[str, ...] = ()
     if not dry_run:
@@ -60,7 +82,7 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
             shutil.rmtree(folder, ignore_errors=True)
         _empty_row_vectors(parts)
         report("erase", 3, 4)
-        found = tuple(_holding(parts.state.root, phrases))
+        found = tuple(_holding(parts.state.root, erased))
         report("erase", 4, 4)
     return EraseReport(
         documents=targets.documents,
@@ -84,36 +106,55 @@ def lift_erasure(parts: Parts, names: Sequence[str], why: str) -> list[str]:
     return lift(parts.toolbox.library.control, names, parts.folder, by=whoami(), why=why)
 
 
-def _phrases(library: Library, targets: Targets) -> list[str]:
-    """Lines of the erased texts that stand in no other text: what to look for in files."""
-    texts = texts_of(library, targets)
-    erased = set(targets.versions)
-    rows = library.database.connection.execute("SELECT version, text FROM content")
-    others = [text for version, text in rows if version not in erased]
-    found: list[str] = []
-    share = max(1, PHRASES // max(1, len(texts)))
-    shortest, longest = PHRASE_CHARS
-    for text in texts:
-        lines = [line.strip()[:longest] for line in text.splitlines() if len(line.strip()) >= shortest]
-        lines = lines or [text.strip()[:longest]]
-        wanted = lines[:: max(1, len(lines) // share)][:share]
-        found += [line for line in wanted if line and not any(line in other for other in others)]
-    return list(dict.fromkeys(found))[:PHRASES]
+def _erased(library: Library, targets: Targets) -> _Erased:
+    """The phrases of the erased texts that are in no text that stays."""
+    runs: dict[tuple[str, ...], str] = {}
+    for text in texts_of(library, targets):
+        runs |= _runs(text)
+    gone = set(targets.versions)
+    for version, text in library.database.connection.execute("SELECT version, text FROM content"):
+        if version not in gone and runs:
+            for known in _runs(text):
+                runs.pop(known, None)
+    written = [text for text in dict.fromkeys(runs.values()) if "\n" not in text]
+    return _Erased(frozenset(runs), tuple(written[:: max(1, len(written) // PHRASES)][:PHRASES]))
 
 
-def _forms(phrases: Sequence[str]) -> set[bytes]:
-    """Phrases as files hold them: as text, in UTF-16, and inside JSON."""
-    found: set[bytes] = set()
-    for phrase in phrases:
-        escaped = json.dumps(phrase)[1:-1], json.dumps(phrase, ensure_ascii=False)[1:-1]
-        found |= {text.encode("utf-8", "surrogatepass") for text in (phrase, *escaped)}
-        found |= {phrase.encode(form, "surrogatepass") for form in ("utf-16-le", "utf-16-be")}
+def _runs(text: str) -> dict[tuple[str, ...], str]:
+    """Every run of PHRASE_WORDS words of a text (all of a shorter one), with how it is written."""
+    words = list(WORD.finditer(text))
+    length = min(PHRASE_WORDS, len(words))
+    found = {}
+    for first in range(len(words) - length + 1 if length else 0):
+        own = words[first : first + length]
+        found[tuple(word[0].casefold() for word in own)] = text[own[0].start() : own[-1].end()]
     return found
 
 
-def _holding(root: Path, phrases: Sequence[str]) -> Iterator[str]:
+def _quotes(path: Path, erased: _Erased) -> bool:
+    """Whether a JSON file says any of the phrases, however they are broken or escaped in it."""
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return _holds(path, erased.forms)
+    return not erased.runs.isdisjoint(run for text in _strings(whole) for run in _runs(text))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _holding(root: Path, erased: _Erased) -> Iterator[str]:
     """The files below `root` that hold one of the phrases, by path."""
-    forms = _forms(phrases)
+    forms = erased.forms
     for path in sorted(root.rglob("*")):
         if path.is_file() and _holds(path, forms):
             yield path.relative_to(root).as_posix()
@@ -126,26 +167,26 @@ def _holds(path: Path, forms: set[bytes]) -> bool:
         return any(data.find(form) >= 0 for form in forms)
 
 
-def _runs_that_quote(parts: Parts, targets: Targets, phrases: Sequence[str]) -> list[Path]:
-    """Run records and check records that cite an erased document or hold a phrase of one; all can be made again."""
-    named = {*targets.documents, *targets.versions}
-    marks = _forms(phrases) | {json.dumps(name, ensure_ascii=False).encode() for name in named}
-    files = [*run_files(parts.state), *sorted((parts.state.root / "checks").rglob("*.json"))]
-    return [path for path in files if _holds(path, marks)]
+def _runs_that_quote(parts: Parts, targets: Targets, erased: _Erased) -> list[Path]:
+    """Run, check and quality records that name an erased document or quote it; all can be made again."""
+    names = {json.dumps(name, ensure_ascii=False).encode() for name in (*targets.documents, *targets.versions)}
+    files = {*run_files(parts.state), *(parts.state.root / "checks").rglob("*.json"), *parts.state.root.glob("*.json")}
+    return [path for path in sorted(files) if _holds(path, names) or _quotes(path, erased)]
 
 
-def _models_that_quote(parts: Parts, phrases: Sequence[str]) -> dict[str, Path]:
-    """Fitted candidates whose files hold a phrase, by `component/candidate@version`."""
-    forms = _forms(phrases)
+def _models_that_quote(parts: Parts, erased: _Erased) -> dict[str, Path]:
+    """Fitted candidates whose files quote what is erased, by `component/candidate@version`."""
+    forms = erased.forms
     found = {}
     for record in parts.registry.versions():
         folder = parts.state.root / record.folder
-        if any(_holds(path, forms) for path in folder.rglob("*") if path.is_file()):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        if any(_quotes(path, erased) if path.suffix == ".json" else _holds(path, forms) for path in files):
             found[f"{record.component}/{record.candidate}@{record.version}"] = folder
     return found
 
 
-def _left(parts: Parts, targets: Targets, phrases: Sequence[str]) -> Iterator[Remnant]:
+def _left(parts: Parts, targets: Targets, erased: _Erased) -> Iterator[Remnant]:
     """What the command does not touch: the user's own files, git, documents with the same bytes, models fitted meanwhile."""
     for document in targets.documents:
         path = parts.folder / document
@@ -159,12 +200,12 @@ def _left(parts: Parts, targets: Targets, phrases: Sequence[str]) -> Iterator[Re
         yield Remnant(
             place=", ".join(documents), why="has the same bytes and was not named: erase it too, or by the hash"
         )
-    yield from _own_files(parts, phrases)
+    yield from _own_files(parts, erased)
     yield from _fitted_meanwhile(parts, targets)
 
 
-def _own_files(parts: Parts, phrases: Sequence[str]) -> Iterator[Remnant]:
-    forms = _forms(phrases)
+def _own_files(parts: Parts, erased: _Erased) -> Iterator[Remnant]:
+    forms = erased.forms
     sources = {(parts.folder / source.path).resolve() for source in parts.settings.sources}
     for path in sorted(parts.folder.iterdir()):
         if path.is_file() and path.resolve() not in sources and _holds(path, forms):
