@@ -7,6 +7,7 @@ from typing import Any
 
 import docs_data_benchmarks
 import docs_store
+from docs_writer import writer
 
 Row = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -371,4 +372,5 @@ TABLES = {
     "store": docs_store.store,
     "store-large": docs_store.store,
     "ingest": docs_store.ingest,
+    "writer": writer,
 }

@@ -299,6 +299,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-store-large": bench("store-large"),
     "bench-ingest": bench("ingest"),
     "bench-statistics": bench("statistics"),
+    "bench-writer": bench("writer"),
     "decide": decide,
     "demo-answers": demo_answers,
     "demo-candidates": lambda: candidates(figures("demo")),

@@ -52,7 +52,7 @@ def sgd_rows(folder: Path) -> tuple[list[Item], list[Item]]:
     """Sentences of the Schema-Guided Dialogue systems, (train, test), rows in an order drawn by hash.
 
     The message is what the acts ask to be said, without values, and the user's sentence. Left out are rows whose values do not stand
-    in the sentence verbatim exactly once: nothing says what a writer should do with those.
+    in the sentence verbatim exactly once (or in the name of a slot placed before): nothing says what a writer should do with those.
     """
     return _sgd(folder / "train.jsonl.gz"), _sgd(folder / "test.jsonl.gz")
 
