@@ -31,6 +31,12 @@ from steelyard.schema.items import Approach
 FIRST_CADENCE = "quarterly"
 """What a team without a measured update rate would plan for a tuned model."""
 
+GENEROUS = (
+    "Tuned answers were trained on the very questions that are asked here, each with its answer of that day: they show how weights "
+    "age, not how well they would answer questions worded anew; `steelyard weigh` measures that on rows they never saw."
+)
+"""What a reader must know before comparing the two sides."""
+
 DRIVERS = {
     SETUP: "setting it up",
     OPERATION: "operating it",
@@ -165,6 +171,8 @@ def _sentences(
         if aged.approach == "fine_tune" and aged.name.endswith(("(never)", "(quarterly)")):
             said.append(_staleness(aged, own))
     said += _steadiness([aged.name for aged in ways if aged.approach != "fine_tune"], steps)
+    if retraining:
+        said.append(GENEROUS)
     said += [_interval(one) for one in retraining]
     regret = f"{hindsight.regret_usd:,.0f} USD" if hindsight.regret_usd >= 1 else "nothing"
     said.append(
