@@ -70,7 +70,7 @@ def test_the_store_benchmark_measures_what_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_store, "QUESTIONS", 40)
     told = []
     rows = bench_store.bench_store(None, tmp_path, lambda done, total: told.append((done, total)))["rows"]
-    assert told[-1] == (1, 1)
+    assert told[-1][0] == told[-1][1]
     opening = next(row for row in rows if "open_s" in row)
     assert opening["disk_mb"] > 5
     missing = {row["contender"]: row["missing"] for row in rows if "missing" in row}

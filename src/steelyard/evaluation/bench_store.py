@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,11 +25,12 @@ Progress = Callable[[int, int], None]
 SIZE, LARGE_SIZE = 100_000, 1_000_000
 MADE = 3  # version of the corpus and of the index made from it: raise it when either changes
 QUESTIONS = 200  # for each asker
-ROUND = 20  # questions in a row before it is the next contender's turn
-SHARED = 40  # questions that peers answer too: the slowest takes seconds for each
+ROUND = 10  # questions in a row before it is the next contender's turn
+SHARED = 30  # questions that peers answer too: the slowest takes seconds for each
 NEAREST = 50  # found by brute force for each question, to hold the index to
 THREADS = 1
 OURS = "steelyard"
+PEERS_SEE = ("8 %", "100 %")
 
 
 def bench_store(_data: Path | None, cache: Path, progress: Progress, peers: Path | None = None) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def bench_store(_data: Path | None, cache: Path, progress: Progress, peers: Path
 
     There is one row for each asker and contender (milliseconds of a hybrid search for ten passages, vector given, and how many came
     back), one for each asker with the recall of dense search, and one for opening. Everybody gets the same texts, vectors and
-    questions in processes of their own with one thread, opened beforehand; turns alternate by twenty questions.
+    questions in processes of their own with one thread, opened beforehand; turns alternate by ten questions.
     """
     return {"name": "store", "rows": measure(SIZE, cache, progress, peers)}
 
@@ -56,27 +56,38 @@ def measure(size: int, cache: Path, progress: Progress, peers: Path | None) -> l
     if not (folder / "made.json").is_file():
         _make(size, folder, progress)
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
-    with ExitStack() as running:
-        script = [sys.executable, "-m", "steelyard.evaluation.own_search"]
-        own = running.enter_context(Contender(OURS, [*script, folder / "index", folder / "questions.json"], THREADS))
+    script = [sys.executable, "-m", "steelyard.evaluation.own_search"]
+    with Contender(OURS, [*script, folder / "index", folder / "questions.json"], THREADS) as own:
         rows = [_opening(size, own, made) | {"disk_mb": round(disk_mb(folder / "index"))}]
-        rivals = _peers(peers, folder, running) if size == SIZE and peers is not None else []
-        present = [own, *(one for one in rivals if one.missing is None)]
-        for name in SCOPES:
-            shared = [{"scope": name, "first": at, "count": ROUND} for at in range(0, SHARED, ROUND)]
-            more = [{"scope": name, "first": at, "count": ROUND} for at in range(0, QUESTIONS, ROUND)]
-            in_turn(present, shared[:1])  # what an asker sees is worked out at the first question
-            spent = in_turn(present, shared) if name != "0.1 %" else {}
-            alone = [own.ask(**command) for command in more]
-            rows += [_row(size, name, one, answers, spent[OURS]) for one, answers in spent.items() if one != OURS]
+        for done, name in enumerate(SCOPES, start=1):
+            own.ask(scope=name, first=0, count=ROUND)  # what an asker sees is worked out at the first question
+            alone = [own.ask(scope=name, first=at, count=ROUND) for at in range(0, QUESTIONS, ROUND)]
             rows.append(_row(size, name, OURS, alone, None) | _recall(own, folder, name))
-        missing = {one.name: one.missing for one in rivals if one.missing}
-        if size == SIZE and peers is None:
-            missing = {
-                name: f"name a Python that has it with --peers: {peer_searches.how(name)}"
-                for name in peer_searches.PEERS
-            }
-        rows += [{"passages": size, "contender": name, "missing": why} for name, why in missing.items()]
+            progress(done, len(SCOPES) + len(peer_searches.PEERS))
+        for done, name in enumerate(peer_searches.PEERS if size == SIZE else (), start=len(SCOPES) + 1):
+            rows += _beside(name, own, peers, folder)
+            progress(done, len(SCOPES) + len(peer_searches.PEERS))
+    return rows
+
+
+def _beside(name: str, own: Contender, python: Path | None, folder: Path) -> list[dict[str, Any]]:
+    """The rows of one peer, in turn with ours; one at a time, because each holds gigabytes."""
+    if python is None:
+        why = f"name a Python that has it with --peers: {peer_searches.how(name)}"
+        return [{"passages": SIZE, "contender": name, "missing": why}]
+    exported = folder / "peers"
+    if not (exported / "vectors.npy").is_file():
+        _export(exported)
+    rows = []
+    words: list[str | Path] = [python, Path(peer_searches.__file__), name, exported, folder / "questions.json"]
+    with Contender(name, words, THREADS) as peer:
+        if peer.missing is not None:
+            return [{"passages": SIZE, "contender": name, "missing": peer.missing}]
+        for scope in PEERS_SEE:
+            commands = [{"scope": scope, "first": at, "count": ROUND} for at in range(0, SHARED, ROUND)]
+            in_turn([own, peer], [{**commands[0], "count": 1}])
+            spent = in_turn([own, peer], commands)
+            rows.append(_row(SIZE, scope, name, spent[name], spent[OURS]))
     return rows
 
 
@@ -135,19 +146,6 @@ class _Best:
     def ids(self) -> list[list[str]]:
         """The passages of each vector, nearest first; fewer than NEAREST when fewer are visible."""
         return [[name for name in row if name] for row in self._ids.tolist()]
-
-
-def _peers(python: Path, folder: Path, running: ExitStack) -> list[Contender]:
-    """A process for each peer; those that are not installed say so."""
-    exported = folder / "peers"
-    if not (exported / "vectors.npy").is_file():
-        _export(exported)
-    return [
-        running.enter_context(
-            Contender(name, [python, Path(peer_searches.__file__), name, exported, folder / "questions.json"], THREADS)
-        )
-        for name in peer_searches.PEERS
-    ]
 
 
 def _export(folder: Path) -> None:
