@@ -38,6 +38,7 @@ class Catalog:
     def __init__(self, kind: str, parts: Mapping[str, Part]) -> None:
         self.kind = kind
         self._parts = dict(parts)
+        self._whole: dict[str, Part] | None = None
 
     def names(self) -> list[str]:
         """All names, the package's own first, then plug-ins, each in table order."""
@@ -83,7 +84,10 @@ class Catalog:
             ) from error
 
     def _table(self) -> dict[str, Part]:
-        table = dict(self._parts)
-        for point in entry_points(group=f"steelyard.{self.kind}"):
-            table.setdefault(point.name, Part(point.value, "plug-in"))
-        return table
+        # Read once: looking through every installed package takes some 20 ms, and the tables are asked often.
+        if self._whole is None:
+            table = dict(self._parts)
+            for point in entry_points(group=f"steelyard.{self.kind}"):
+                table.setdefault(point.name, Part(point.value, "plug-in"))
+            self._whole = table
+        return self._whole
