@@ -210,6 +210,24 @@ def statistics(rows: Sequence[Row]) -> list[Table]:
     return [(("rows:", "documents:", "trials:", "twins even:", "winner found:", "smallest detectable:"), lines)]
 
 
+def durability(rows: Sequence[Row]) -> list[Table]:
+    """Seconds of each operation, with what else it said."""
+    lines = []
+    for row in rows:
+        more = []
+        if "most_s" in row:
+            more.append(f"longest of {row['runs']}: {row['most_s']:.3f} s")
+        if "closed_s" in row:
+            more.append(f"answered to nobody after {row['closed_s']:.3f} s")
+        if "mib_before" in row:
+            more.append(
+                f"{row['removed']:,} passages gone, {row['mib_before']:,.0f} MiB before, {row['mib_after']:,.0f} after"
+            )
+        seconds = f"{row['s']:.3f}" if row["s"] < 1 else f"{row['s']:,.1f}"
+        lines.append((row["case"], f"{row['passages']:,}", seconds, "; ".join(more)))
+    return [(("operation", "passages:", "seconds:", ""), lines)]
+
+
 def finetune(rows: Sequence[Row]) -> list[Table]:
     """Accuracy of heads and tuned encoders on the same test rows, and what the tuned ones gained."""
     lines = [
@@ -358,6 +376,7 @@ def search(rows: Sequence[Row]) -> list[Table]:
 
 
 TABLES = {
+    "durability": durability,
     "router": router,
     "retrieval": retrieval,
     "chunking": chunking,

@@ -286,6 +286,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-chunking": bench("chunking"),
     "bench-curves": bench("curves"),
     "bench-data": bench("data"),
+    "bench-durability": bench("durability"),
     "bench-finetune": bench("finetune"),
     "bench-gates": bench("gates"),
     "bench-labels": bench("labels"),

@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, str] = {
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
+    "durability": "steelyard.evaluation.bench_durability:bench_durability",
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
     "writer": "steelyard.evaluation.bench_writer:bench_writer",
     "search": "steelyard.evaluation.bench_search:bench_search",
@@ -34,7 +35,7 @@ BENCHMARKS: Mapping[str, str] = {
     "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
 }
 
-NEED_NO_DATA = frozenset({"data", "statistics", "gates", "freshness", "store", "store-large"})
+NEED_NO_DATA = frozenset({"data", "statistics", "gates", "durability", "freshness", "store", "store-large"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest"})
