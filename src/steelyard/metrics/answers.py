@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from steelyard.metrics.scores import Score, Unscored
 from steelyard.schema.items import Item
@@ -19,9 +20,13 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _PUNCTUATION = str.maketrans(
     {sign: " " for sign in string.punctuation if sign not in ".$%-+"} | {"’": " ", "“": " ", "”": " "}
 )
+KEPT_TEXTS = 32_768
+"""Normalised texts remembered: the same answers are compared with every output of every candidate."""
+
 _LOOSE_SIGN = re.compile(r"(?<!\w)[.\-+]+(?!\d)|(?<=\w)[.\-+]+(?!\w)|(?<=[^\W\d])[.\-+]+(?=\w)")
 
 
+@lru_cache(maxsize=KEPT_TEXTS)
 def normalise_answer(text: str) -> str:
     """Lower case, no articles, no punctuation but in numbers, single spaces.
 
