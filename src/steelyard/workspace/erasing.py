@@ -32,6 +32,9 @@ PHRASES = 24
 
 WORD = re.compile(r"\w+")
 
+ROWS_FILE = "datasets.sqlite"
+"""Versions of the team's own labelled rows: no document is in it, but a row may quote one. It is told of, not changed."""
+
 
 @dataclass(frozen=True)
 class _Erased:
@@ -156,7 +159,7 @@ def _holding(root: Path, erased: _Erased) -> Iterator[str]:
     """The files below `root` that hold one of the phrases, by path."""
     forms = erased.forms
     for path in sorted(root.rglob("*")):
-        if path.is_file() and _holds(path, forms):
+        if path.is_file() and not path.name.startswith(ROWS_FILE) and _holds(path, forms):
             yield path.relative_to(root).as_posix()
 
 
@@ -206,6 +209,11 @@ def _left(parts: Parts, targets: Targets, erased: _Erased) -> Iterator[Remnant]:
 
 def _own_files(parts: Parts, erased: _Erased) -> Iterator[Remnant]:
     forms = erased.forms
+    if parts.state.datasets.is_file() and _holds(parts.state.datasets, forms):
+        yield Remnant(
+            place=f".steelyard/{ROWS_FILE}",
+            why="kept versions of your labelled rows quote the text: take it out of the rows, then delete this file; it holds nothing else",
+        )
     sources = {(parts.folder / source.path).resolve() for source in parts.settings.sources}
     for path in sorted(parts.folder.iterdir()):
         if path.is_file() and path.resolve() not in sources and _holds(path, forms):
