@@ -187,6 +187,6 @@ def test_the_whole_set_of_candidates_is_measured_from_the_default_index(tmp_path
         component.name: {one.name for one in component.candidates if one.quality} for component in report.components
     }
     assert measured["intent"] == {"majority", "tfidf", "knn", "linear", "cascade"}
-    assert measured["answer"] == {"closed-book", "rag-bm25", "rag-dense", "rag-hybrid", "rag-tuned"}
-    assert measured["reply"] == {"template", "exemplar", "tuned-selector"}
+    assert measured["answer"] == {"closed-book", "rag-bm25", "rag-dense", "rag-hybrid", "rag-rerank", "rag-tuned"}
+    assert measured["reply"] == {"template", "exemplar", "tuned-selector", "tuned-exemplar"}
     assert [one.name for one in report.systems] == ["pure_rag", "pure_fine_tune", "hybrid"]
