@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Votes:
     strangeness: Logits
 
 
-class Router:
+class Router(ABC):
     """What routers share: reading rows, the threshold for declining, output, saving. A subclass learns and votes.
 
     Rows labelled `tools.out_of_scope_label` are a class of their own and are what the threshold is chosen by, on validation rows. A
@@ -156,18 +157,18 @@ class Router:
         self._ready = True
         return self
 
+    @abstractmethod
     def _learn(self, _train: Labelled, _held: Labelled) -> Votes:
         """Fit; returns the votes on `held`, made before those rows were learned from."""
-        raise NotImplementedError
 
-    def _vote(self, _texts: list[str], _vectors: Vectors) -> Votes:
-        raise NotImplementedError
+    @abstractmethod
+    def _vote(self, _texts: list[str], _vectors: Vectors) -> Votes: ...
 
-    def _state(self) -> tuple[Arrays, dict[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state(self) -> tuple[Arrays, dict[str, Any]]: ...
 
-    def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None: ...
 
     def _placed(self, votes: Votes, *, choosing: bool = False) -> tuple[Logits, list[str], Logits]:
         """Outside distance, best in-scope label and its probability, row by row."""

@@ -6,6 +6,7 @@ import math
 import shutil
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ class Chosen:
     fitted: Fitted
 
 
-class TunedRouter(LinearRouter):
+class TunedRouter(LinearRouter, ABC):
     """What both ways share: tune, compare with the untouched encoder on validation rows, keep the better, serve as ONNX.
 
     `notes_` says afterwards what was chosen and why. Where the training did no good the candidate is `linear` under another name.
@@ -170,10 +171,10 @@ class TunedRouter(LinearRouter):
         """Fit the head again on all rows, on the encoder that was chosen."""
         self._head.fit_again(rows.texts, chosen.encoder.encode(rows.texts), rows.labels)
 
+    @abstractmethod
     def _task(
         self, _source: Path, _rows: Rows, _held: list[str], _truth: NDArray[np.int64], _start: Weights
-    ) -> Trainable:
-        raise NotImplementedError
+    ) -> Trainable: ...
 
     def _weights(self, fitted: Fitted) -> tuple[dict[str, NDArray[Any]], Weights | None]:
         """The encoder's weights, and those of the head where it learned as well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -37,7 +38,7 @@ REPLIES_PER_ACT = (4, 8, 16)  # tried where replies carry no label: an act is th
 MAX_TUNING_ROWS = 200  # chrF of a pair takes about 1 ms; more rows move the choice no further
 
 
-class ApprovedWriter:
+class ApprovedWriter(ABC):
     """What writers of approved replies share: the replies, which of them fit the slots, filling, saving.
 
     A reply fits when all its places have values; of those, the ones that use most of the values are ranked by the subclass. When
@@ -140,18 +141,18 @@ class ApprovedWriter:
             return fits, unused
         return [kind[at] for at in of_kind], left
 
-    def _learn(self, _rows: list[Item], _held: list[Item]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _learn(self, _rows: list[Item], _held: list[Item]) -> None: ...
 
+    @abstractmethod
     def _scores(self, _text: str, _fits: list[int]) -> Scores:
         """One score for each of the replies at `fits`, for a `situation`; the best is sent."""
-        raise NotImplementedError
 
-    def _state(self) -> tuple[Arrays, dict[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state(self) -> tuple[Arrays, dict[str, Any]]: ...
 
-    def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None: ...
 
     def _keep(self, templates: Sequence[str], labels: Sequence[str | None]) -> None:
         self._templates, self._labels = list(templates), list(labels)

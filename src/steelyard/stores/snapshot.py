@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -153,12 +154,12 @@ class Snapshot:
         return [float(score) for score in self.rows.rounded(found)]
 
 
-class Searching:
+class Searching(ABC):
     """The searches of a `Store` that keeps its state as a `Snapshot`."""
 
+    @abstractmethod
     def _state(self, generation: int, /) -> Snapshot:
         """The state in which `generation` is searched."""
-        raise NotImplementedError
 
     def pool(self, text: str, vector: Vectors, scope: Scope, k: int, generation: int) -> Pool:
         """See `Store.pool`."""
