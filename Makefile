@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@# torch first and pinned: otherwise another package may bring a build with several gigabytes of CUDA
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,serve,generate,lora,dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## lay out the example workspace and weigh it

@@ -216,3 +216,17 @@ def test_weigh_uses_the_measured_rate_and_shows_how_it_would_have_aged(offices, 
     assert page.index("How it would have aged") < page.index("Cost over volume")
     assert f"{rate:.0f} updates a year, as measured by this backtest" in page
     assert all(name in page for name in ("closed-book (never)", "closed-book (quarterly)"))
+
+
+def test_a_page_that_was_closed_to_the_asker_is_not_answered_from(offices, tmp_path):
+    import shutil
+
+    folder = tmp_path / "w"
+    shutil.copytree(offices, folder, ignore=shutil.ignore_patterns(".steelyard"))
+    for month in MONTHS[1:]:
+        for page_path in (folder / "past" / month).iterdir():
+            page_path.write_text("---\nallow: [staff]\n---\n" + page_path.read_text())
+    found = Workspace(folder).backtest(BacktestPlan(histories={"docs": folder / "past"}))
+    right = curve(found, "rag-bm25", "accuracy")
+    assert right[0] > 0.6
+    assert max(right[1:]) == 0.0

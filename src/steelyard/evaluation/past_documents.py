@@ -10,6 +10,7 @@ from time import perf_counter
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate, Tools
+from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.library import Library
@@ -87,7 +88,8 @@ class PastDocuments:
     def candidate(self, name: str, at: datetime) -> Candidate:
         """See `PastCorpus.candidate`."""
         del at  # the moment brought in last: the generation in force
-        search = Retriever(self._store, self._encoder, self.library.in_force())
+        # Rules change over the past as well: without the control plane a page would be searched under the rule it came with.
+        search = Retriever(EnforcedStore(self._store, self.library.control), self._encoder, self.library.in_force())
         made: Candidate = CANDIDATES.load(name)(Tools(encoder=self._encoder, search=search, seed=self._seed))
         return made
 
