@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,23 @@ def test_tables_fit_the_terminal_and_cut_no_figure(columns: int) -> None:
     assert "rag-bm25" in printed
     assert "…" not in printed
     assert max(len(line) for line in printed.splitlines()) <= columns
+
+
+def test_a_table_that_is_too_wide_puts_the_approach_under_the_name_and_cuts_nothing() -> None:
+    report = weigh(weighed_once())
+    answer = next(one for one in report.components if one.name == "answer")
+    renamed = replace(
+        answer, candidates=tuple(replace(one, name=f"{one.name}-with-a-long-name") for one in answer.candidates)
+    )
+    out = Console(file=StringIO(), width=80, no_color=True)
+
+    tables.show_weighed(out, replace(report, components=(renamed,)), Path("."))
+
+    printed = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "closed-book-with-a" in printed
+    assert "…" not in printed
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    assert "approach" not in printed.partition("refusals")[0]
 
 
 def test_paths_and_settings_are_printed_whole_so_that_they_can_be_copied() -> None:

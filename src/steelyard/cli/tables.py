@@ -233,7 +233,7 @@ def _show_component(out: Console, component: ComponentResult, months: int) -> No
     )
     shows = wording.points(component.smallest_detectable_difference)
     out.print(f"{component.n_holdout} sealed rows, which show differences from {shows}", style="dim", markup=False)
-    out.print(_component_table(component, months, wide=out.width >= WIDE))
+    out.print(_fitting(out, component, months))
     reason = sentences.main_reason(component)
     notes = [] if reason is None else [("why", reason.because)]
     notes += [("", said) for said in sentences.plain_verdicts(component) if reason is None or said != reason.because]
@@ -245,7 +245,15 @@ def _show_component(out: Console, component: ComponentResult, months: int) -> No
     _notes(out, notes, quiet=[*refusals, *_ruled_out(component), *_not_measured(component)])
 
 
-def _component_table(component: ComponentResult, months: int, *, wide: bool) -> Table:
+def _fitting(out: Console, component: ComponentResult, months: int) -> Table:
+    """The candidates' table; where the terminal is too narrow for it, each approach stands under its candidate's name."""
+    whole = _component_table(component, months, wide=out.width >= WIDE)
+    if out.measure(whole, options=out.options.update(max_width=10 * WIDE)).maximum <= out.width:
+        return whole
+    return _component_table(component, months, wide=False, stacked=True)
+
+
+def _component_table(component: ComponentResult, months: int, *, wide: bool, stacked: bool = False) -> Table:
     from rich.text import Text
 
     from steelyard.decision import sentences, wording
@@ -255,22 +263,25 @@ def _component_table(component: ComponentResult, months: int, *, wide: bool) -> 
     table = _table(
         "",
         "candidate",
-        "approach",
+        *(() if stacked else ("approach",)),
         (wording.metric_name(component.metric), True),
         *((("refusals", True),) if declines else ()),
         ("p95", True),
         *more,
         (f"{months} months", True),
     )
+    if stacked:
+        # The only column that may give way; it folds, the figures never do.
+        table.columns[1].no_wrap, table.columns[1].overflow = False, "fold"
     for one in component.candidates:
         if one.quality is None:
             continue
         chosen = one.name == component.decision.candidate
         details = (wording.seconds(one.build_s), wording.seconds(one.refresh_s), str(one.leaks)) if wide else ()
+        approach = Text(wording.verdict_name(one.approach), COLOURS[one.approach])
         table.add_row(
             "▶" if chosen else "",
-            one.name,
-            Text(wording.verdict_name(one.approach), COLOURS[one.approach]),
+            *((Text(f"{one.name}\n").append(approach),) if stacked else (one.name, approach)),
             # Eighty columns hold the refusals as well where the share itself is said in whole per cent.
             wording.interval_text(one.quality, 1 if wide or not declines else 0),
             *((wording.refusals_text(one.refusals),) if declines else ()),
