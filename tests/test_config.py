@@ -196,3 +196,25 @@ def test_every_setting_has_a_sentence_about_it(docs_settings) -> None:
 def test_the_reference_is_up_to_date(docs_settings) -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     assert page == docs_settings.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("generator", "code", "named"),
+    [
+        ("openai", "config.missing_key", "base_url"),
+        ({"kind": "openai", "base_url": "http://localhost/v1"}, "config.missing_key", "model"),
+        ("transformers", "config.missing_key", "path"),
+        ({"kind": "transformers", "path": "m", "concurrency": 0}, "config.bad_generator", "concurrency"),
+        ({"kind": "openai", "model": "m", "base_url": "localhost:80"}, "config.bad_generator", "base_url"),
+    ],
+)
+def test_a_generator_names_what_it_lacks(generator, code, named) -> None:
+    error = refused({"models": {"generator": generator}})
+    assert error.code == code
+    assert error.where == "steelyard.toml [models.generator]"
+    assert named in error.message
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
+    table = {"kind": "openai", "base_url": "https://me:sesame@host/v1", "model": "m"}
+    assert "sesame" not in str(refused({"models": {"generator": table}}))

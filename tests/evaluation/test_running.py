@@ -14,7 +14,7 @@ from steelyard.evaluation.refresh import MARK, index_refresh_seconds
 from steelyard.evaluation.run import request_of, run_items, scope_of
 from steelyard.evaluation.scoring import Truth, primary_metric, score
 from steelyard.schema.corpus import Citation, Hit, Passage
-from steelyard.schema.errors import ModelError, NotFoundError, UserError
+from steelyard.schema.errors import ModelError, NotFoundError, SpendCapError, UserError
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request, Usage
 from steelyard.schema.scope import Access, Scope
@@ -35,6 +35,8 @@ class Parrot:
         self.asked.append((request, scope))
         if request.text == "boom":
             raise ModelError("the model fell over.", remedy="Load it again.")
+        if request.text == "broke":
+            raise SpendCapError("the money is spent.")
         return Output(text=request.text, label=request.text, usage=Usage(tokens_in=3, tokens_cached=4, tokens_out=5))
 
     def save(self, folder: Path) -> None: ...
@@ -56,6 +58,11 @@ def test_a_failed_prediction_scores_zero_and_keeps_its_message() -> None:
 
     assert (first.scores["accuracy"], first.error) == (1.0, None)
     assert (second.scores, second.error) == ({"accuracy": 0.0}, "the model fell over.")
+
+
+def test_a_spent_cap_stops_the_run_instead_of_scoring_zeros() -> None:
+    with pytest.raises(SpendCapError):
+        _scored([_answer("a", "four"), _answer("b", "broke"), _answer("c", "five")])
 
 
 def test_tokens_read_from_a_cache_are_counted_as_tokens_in() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from steelyard.models.generation import Generator
 from steelyard.models.interface import Encoder
 from steelyard.schema.corpus import Hit
 from steelyard.schema.items import Item
@@ -36,7 +37,8 @@ class Tools:
     """What candidates work with. `search` is None in a workspace without documents.
 
     `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
-    nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says.
+    nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says. `generator` is None where the
+    settings name none; its calls are metered, kept and capped.
     """
 
     encoder: Encoder
@@ -45,6 +47,7 @@ class Tools:
     out_of_scope_label: str = "out_of_scope"
     work: Path | None = None
     budget_s: float | None = None
+    generator: Generator | None = None
     progress: Callable[[int, int], None] = field(default=_silent)
 
 

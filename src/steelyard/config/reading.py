@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from steelyard.config.tree import ComponentSettings, Settings
+from steelyard.config.tree import ComponentSettings, GeneratorSettings, Settings
 from steelyard.schema.errors import ConfigError, nearest
 
 FILE_NAME = "steelyard.toml"
@@ -140,8 +140,38 @@ def _check_ranges(settings: Settings) -> None:
     for wrong, section, message, remedy, code in rules:
         if wrong:
             raise ConfigError(f"{message}.", where=_place(section), remedy=f"{remedy}.", code=f"config.bad_{code}")
+    _check_generator(settings.models.generator)
     for name, component in settings.components.items():
         _check_component(name, component)
+
+
+def _check_generator(generator: GeneratorSettings) -> None:
+    wanted = {"openai": ("base_url", "model"), "transformers": ("path",)}.get(generator.kind, ())
+    example = {"base_url": "http://127.0.0.1:11434/v1", "model": "MODEL", "path": "FOLDER"}
+    for key in wanted:
+        if not getattr(generator, key):
+            raise ConfigError(
+                f"'{key}' is missing, which kind = \"{generator.kind}\" needs.",
+                where=_place("models.generator"),
+                remedy=f'Add {key} = "{example[key]}" there.',
+                code="config.missing_key",
+            )
+    for key in ("max_tokens", "timeout_s", "concurrency"):
+        if not getattr(generator, key):
+            raise ConfigError(
+                f"{key} is 0.",
+                where=_place("models.generator"),
+                remedy="Give a number above 0.",
+                code="config.bad_generator",
+            )
+    if generator.base_url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", generator.base_url):
+        # Also what holds a name and a password: the place of a secret is the environment.
+        raise ConfigError(
+            "base_url is no plain http or https address.",
+            where=_place("models.generator"),
+            remedy='Write it like "https://HOST/v1"; a key belongs in the environment variable that key_env names.',
+            code="config.bad_generator",
+        )
 
 
 def _check_component(name: str, component: ComponentSettings) -> None:

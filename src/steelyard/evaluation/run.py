@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from steelyard.candidates.interface import Candidate
-from steelyard.schema.errors import SteelyardError
+from steelyard.schema.errors import SteelyardError, StoppedError
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request
 from steelyard.schema.runs import ItemResult
@@ -35,6 +35,9 @@ def run_items(
 
     A prediction that raises a `SteelyardError` scores 0 on `primary` and keeps its message; any other exception is a bug and is
     raised. `at` is the time the answers must hold at (None: now).
+
+    Raises:
+        StoppedError: a generator cannot be called until the user acts; zeros for the rest would measure nothing.
     """
     for item in items[:WARM_UP]:
         _predict(candidate, item, at)
@@ -71,6 +74,8 @@ def peak_mb() -> float:
 def _predict(candidate: Candidate, item: Item, at: datetime | None) -> tuple[Output, str | None]:
     try:
         return candidate.predict(request_of(item, at), scope_of(item)), None
+    except StoppedError:
+        raise
     except SteelyardError as error:
         return Output(), error.message
 

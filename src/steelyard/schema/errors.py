@@ -6,11 +6,14 @@ SteelyardError
 │   ├── DataError              examples, questions, replies: carries every finding of the file
 │   ├── FactsError             a facts, scenario or price file
 │   ├── NotFoundError          a named thing does not exist (component, candidate, version, model, generation)
-│   └── MissingExtraError      an optional library is not installed
+│   ├── MissingExtraError      an optional library is not installed
+│   └── StoppedError           no call to a generator can succeed until the user acts
+│       └── SpendCapError      the money that generators may spend is spent
 ├── NotFittedError             a candidate is used before `fit` or `load`
 └── BrokenError                exit code 3: something that should hold does not
     ├── StoreError             the index or the version store
     └── ModelError             an encoder or generator
+        └── GeneratorError     one call to a generator failed for good
 """
 
 from __future__ import annotations
@@ -83,6 +86,17 @@ class MissingExtraError(UserError):
     """An optional library is missing; the message names the extra to install."""
 
 
+class StoppedError(UserError):
+    """No call to a generator can succeed until the user acts: no key, a refused key, an unknown model, no server.
+
+    A measurement stops at it instead of counting zeros.
+    """
+
+
+class SpendCapError(StoppedError):
+    """The money that generators may spend is spent; what was answered is kept."""
+
+
 class NotFittedError(SteelyardError):
     """A candidate or estimator is used before it was fitted or loaded."""
 
@@ -97,6 +111,10 @@ class StoreError(BrokenError):
 
 class ModelError(BrokenError):
     """An encoder or generator could not be loaded or run."""
+
+
+class GeneratorError(ModelError):
+    """One call to a generator failed for good, after its retries; the next one may succeed."""
 
 
 def nearest(name: str, known: Sequence[str], n: int = 1) -> list[str]:
