@@ -26,6 +26,9 @@ SECTIONS: dict[str, type] = {
     "[measure]": config.MeasureSettings,
     "[gates]": config.GateSettings,
     "[releases]": config.ReleaseSettings,
+    "[serve]": config.ServeSettings,
+    "[serve.scopes.NAME]": config.ScopeSettings,
+    "[serve.jwt]": config.JwtSettings,
 }
 
 HEAD = """# Settings
@@ -87,6 +90,8 @@ def _type(hint: Any) -> str:
         return f"table of {_type(inner[1])}s"
     if NoneType in get_args(hint):
         return _type(inner[0])
+    if is_dataclass(hint):
+        return "table"
     return {str: "text", bool: "true or false", int: "whole number", float: "number"}[hint]
 
 

@@ -218,3 +218,26 @@ def test_a_generator_names_what_it_lacks(generator, code, named) -> None:
 def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
     table = {"kind": "openai", "base_url": "https://me:sesame@host/v1", "model": "m"}
     assert "sesame" not in str(refused({"models": {"generator": table}}))
+
+
+@pytest.mark.parametrize(
+    ("serve", "code"),
+    [
+        ({"anonymous": "public"}, "config.unknown_scope"),
+        ({"burst": 0}, "config.bad_burst"),
+        ({"jwt": {"issuer": "i", "audience": "a"}}, "config.missing_key"),
+        ({"jwt": {"issuer": "i", "audience": "a", "jwks": "k.json", "algorithms": ["none"]}}, "config.bad_algorithm"),
+        ({"jwt": {"issuer": "i", "audience": "a", "jwks": "k.json", "algorithms": ["HS256"]}}, "config.bad_algorithm"),
+        ({"jwt": {"issuer": "i", "audience": "a", "jwks": "http://id.example.com/keys"}}, "config.bad_jwks"),
+        ({"jwt": {"issuer": "i", "audience": "a", "jwks": "k.json", "roles": {"admin": "root"}}}, "config.bad_role"),
+    ],
+)
+def test_settings_that_would_let_strangers_in_are_refused(serve, code) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings({"serve": serve})
+    assert caught.value.code == code
+
+
+def test_a_named_scope_lets_callers_in_without_a_key() -> None:
+    serve = parse_settings({"serve": {"anonymous": "public", "scopes": {"public": {"groups": ["guests"]}}}}).serve
+    assert serve.scopes[serve.anonymous].groups == ("guests",)

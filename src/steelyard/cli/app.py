@@ -18,6 +18,7 @@ from steelyard.cli import (
     data_group,
     decide,
     inspecting,
+    keys,
     measuring,
     prices,
     releasing,
@@ -88,6 +89,7 @@ for room in (
     backtesting,
     releasing,
     versions,
+    keys,
     inspecting,
     measuring,
 ):

@@ -10,10 +10,26 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from steelyard.config.tree import ComponentSettings, GeneratorSettings, Settings
+from steelyard.config.tree import ComponentSettings, GeneratorSettings, ServeSettings, Settings
+from steelyard.schema.callers import ROLES
 from steelyard.schema.errors import ConfigError, nearest
 
 FILE_NAME = "steelyard.toml"
+
+PUBLIC_ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+)
+"""Signatures of tokens that can be checked without being able to make them."""
 
 
 def load_settings(folder: Path) -> Settings:
@@ -143,6 +159,50 @@ def _check_ranges(settings: Settings) -> None:
     _check_generator(settings.models.generator)
     for name, component in settings.components.items():
         _check_component(name, component)
+    _check_serve(settings.serve)
+
+
+def _check_serve(serve: ServeSettings) -> None:
+    if serve.anonymous is not None and serve.anonymous not in serve.scopes:
+        raise ConfigError(
+            f"there is no scope '{serve.anonymous}'.",
+            where=_place("serve"),
+            remedy=f"Add [serve.scopes.{serve.anonymous}] with its groups, or leave `anonymous` out: then nobody gets in unnamed.",
+            code="config.unknown_scope",
+        )
+    if serve.burst < 1:
+        raise ConfigError("burst is 0.", where=_place("serve"), remedy="Give at least 1.", code="config.bad_burst")
+    jwt = serve.jwt
+    if jwt is None:
+        return
+    for name in jwt.algorithms:
+        if name not in PUBLIC_ALGORITHMS:
+            raise ConfigError(
+                f"tokens signed with '{name}' are never taken.",
+                where=_place("serve.jwt"),
+                remedy=f"Name signatures with a public key: {', '.join(PUBLIC_ALGORITHMS)}.",
+                code="config.bad_algorithm",
+            )
+    scheme, _, rest = jwt.jwks.partition("://")
+    if (
+        rest
+        and scheme != "https"
+        and not (scheme == "http" and re.match(r"(127\.0\.0\.1|localhost|\[::1\])(:|/)", rest))
+    ):
+        raise ConfigError(
+            f"keys from {jwt.jwks} could be changed on their way.",
+            where=_place("serve.jwt"),
+            remedy="Give an https URL, or a file inside the workspace.",
+            code="config.bad_jwks",
+        )
+    for name, role in jwt.roles.items():
+        if role not in ROLES:
+            raise ConfigError(
+                f"'{name}' stands for '{role}', which is no role.",
+                where=_place("serve.jwt.roles"),
+                remedy=f"One of: {', '.join(ROLES)}.",
+                code="config.bad_role",
+            )
 
 
 def _check_generator(generator: GeneratorSettings) -> None:

@@ -252,6 +252,66 @@ class ReleaseSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScopeSettings:
+    """`[serve.scopes.NAME]`: a scope with a name, for callers who have no identity of their own."""
+
+    user: str | None = None
+    """The user they count as; None: nobody in particular."""
+    groups: tuple[str, ...] = ()
+    """The groups they count as members of, beside `everyone`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JwtSettings:
+    """`[serve.jwt]`: tokens of an identity provider that callers may show instead of a key."""
+
+    issuer: str
+    """The `iss` that a token must carry."""
+    audience: str
+    """The `aud` that a token must carry, alone or in a list."""
+    jwks: str
+    """Where the provider's keys are: an https URL (http only on this machine), or a file inside the workspace."""
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    """Signatures that count, whatever a token says; `none` and shared secrets (HS...) are never taken."""
+    leeway_s: float = 30.0
+    """Seconds by which the clocks of provider and server may differ when `exp`, `nbf` and `iat` are checked."""
+    refetch_s: float = 60.0
+    """Shortest time in seconds between two readings of the keys because a token names one that is not known."""
+    keep_s: float = 3600.0
+    """Seconds after which the keys are read again in any case, so that one the provider withdrew stops counting."""
+    user_claim: str = "sub"
+    """The claim that names the user."""
+    groups_claim: str = "groups"
+    """The claim that lists the groups; absent in a token: no groups."""
+    group_source: str = ""
+    """Written before each group as `SOURCE:GROUP`, so that it cannot be taken for a group of another source; empty: as it is."""
+    roles_claim: str = "roles"
+    """The claim that lists roles."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """A provider's role to `ask` or `operate`; empty: every valid token may ask, and none may operate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """`[serve]`: who may call the server, and how much."""
+
+    anonymous: str | None = None
+    """The scope of `[serve.scopes]` for callers who show neither key nor token; None: they get nothing."""
+    scopes: Mapping[str, ScopeSettings] = field(default_factory=dict)
+    """Scopes with a name."""
+    jwt: JwtSettings | None = None
+    """Tokens that count; None: only keys do."""
+    requests_per_minute: float = 600.0
+    """Requests that a key (a token's user, an anonymous address) may make a minute, over all workers; 0: no limit."""
+    burst: int = 60
+    """Requests that a key may make at once before the rate holds it."""
+    max_body_bytes: int = 262_144
+    """Largest request in bytes."""
+    session_hours: float = 12.0
+    """Hours after which somebody who signed in to the page signs in again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole of steelyard.toml."""
 
@@ -267,9 +327,11 @@ class Settings:
     measure: MeasureSettings = MeasureSettings()
     gates: GateSettings = GateSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    serve: ServeSettings = ServeSettings()
 
     def to_json(self) -> dict[str, Any]:
         """Every setting, defaults included."""
         out = asdict(self)
         out["components"] = {name: asdict(component) for name, component in self.components.items()}
+        out["serve"]["scopes"] = {name: asdict(scope) for name, scope in self.serve.scopes.items()}
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -70,11 +70,12 @@ RETRY_S = 0.02
 class Database:
     """A SQLite file in WAL mode with full synchronisation, brought to the newest schema on opening.
 
-    Safe for several processes: writers wait for each other up to WAIT_S.
+    Safe for several processes: writers wait for each other up to WAIT_S. `migrations` are scripts, each applied once, in order.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
         self.path = path
+        self._migrations = migrations
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
@@ -104,7 +105,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             busy = _is_busy(error)
             raise StoreError(
-                f"the registry is {'locked by another process' if busy else 'damaged'}: {error}.",
+                f"the {self.path.stem} is {'locked by another process' if busy else 'damaged'}: {error}.",
                 where=str(self.path),
                 remedy="Wait until it has ended and run the command again."
                 if busy
@@ -114,7 +115,7 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         done = connection.execute("PRAGMA user_version").fetchone()[0]
-        for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
+        for number, script in enumerate(self._migrations[done:], start=done + 1):
             # Statement by statement: `executescript` would commit the transaction.
             for statement in _statements(script):
                 connection.execute(statement)

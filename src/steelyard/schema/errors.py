@@ -7,6 +7,9 @@ SteelyardError
 │   ├── FactsError             a facts, scenario or price file
 │   ├── NotFoundError          a named thing does not exist (component, candidate, version, model, generation)
 │   ├── MissingExtraError      an optional library is not installed
+│   ├── IdentityError          a caller of the server who is nobody: no key or token, or one that does not count
+│   ├── ForbiddenError         a caller who is known and may not do this
+│   ├── LimitError             a caller who asks too often, or for too much at once
 │   └── StoppedError           no call to a generator can succeed until the user acts
 │       └── SpendCapError      the money that generators may spend is spent
 ├── NotFittedError             a candidate is used before `fit` or `load`
@@ -95,6 +98,24 @@ class StoppedError(UserError):
 
 class SpendCapError(StoppedError):
     """The money that generators may spend is spent; what was answered is kept."""
+
+
+class IdentityError(UserError):
+    """A caller of the server shows no key or token, or one that does not count (any more)."""
+
+
+class ForbiddenError(UserError):
+    """A caller of the server is known, and lacks the role for what they ask."""
+
+
+class LimitError(UserError):
+    """A caller asks too often or for too much at once; `retry_after_s` says when to try again (None: never in this size)."""
+
+    def __init__(
+        self, message: str, *, retry_after_s: float | None, where: str = "", remedy: str = "", code: str = "limits.rate"
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, where=where, remedy=remedy, code=code)
 
 
 class NotFittedError(SteelyardError):

@@ -58,6 +58,21 @@ class State:
         return self.root / "datasets.sqlite"
 
     @property
+    def private(self) -> Path:
+        """What nobody else may read, beside this folder because none of it is derived: keys, the secret of sessions."""
+        return self.root.with_name(".steelyard-private")
+
+    @property
+    def keys(self) -> Path:
+        """API keys as hashes, with their history (SQLite); cannot be rebuilt."""
+        return self.private / "keys.sqlite"
+
+    @property
+    def audit(self) -> Path:
+        """The sealed record of every answer (SQLite); cannot be rebuilt."""
+        return self.root / "audit.sqlite"
+
+    @property
     def curves(self) -> Path:
         """Learning curves with their trials, by component."""
         return self.root / "curves"

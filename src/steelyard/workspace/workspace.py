@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steelyard.config import FILE_NAME, Settings, load_settings
 from steelyard.schema.progress import Report, silent
 from steelyard.workspace.corpus_verbs import CorpusVerbs
+from steelyard.workspace.custody_verbs import CustodyVerbs
 from steelyard.workspace.data_verbs import DataVerbs
 from steelyard.workspace.paths import State, write_whole
 from steelyard.workspace.release_verbs import ReleaseVerbs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 JSON_FILE = "decision.json"
 
 
-class Workspace(CorpusVerbs, DataVerbs, ReleaseVerbs):
+class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
     """The folder a user owns: steelyard.toml, sources and examples; what is derived lives in `.steelyard`.
 
     Opening reads the settings and nothing else.
