@@ -26,6 +26,8 @@ SECTIONS: dict[str, type] = {
     "[measure]": config.MeasureSettings,
     "[gates]": config.GateSettings,
     "[releases]": config.ReleaseSettings,
+    "[watch]": config.WatchSettings,
+    "[canary]": config.CanarySettings,
     "[serve]": config.ServeSettings,
     "[serve.scopes.NAME]": config.ScopeSettings,
     "[serve.jwt]": config.JwtSettings,

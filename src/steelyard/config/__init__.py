@@ -2,6 +2,7 @@
 
 from steelyard.config.reading import FILE_NAME, load_settings, parse_settings
 from steelyard.config.tree import (
+    CanarySettings,
     ComponentSettings,
     CorpusSettings,
     EconomicsSettings,
@@ -18,11 +19,13 @@ from steelyard.config.tree import (
     SourceSettings,
     SystemSettings,
     TrafficSettings,
+    WatchSettings,
     WorkspaceSettings,
 )
 
 __all__ = [
     "FILE_NAME",
+    "CanarySettings",
     "ComponentSettings",
     "CorpusSettings",
     "EconomicsSettings",
@@ -39,6 +42,7 @@ __all__ = [
     "SourceSettings",
     "SystemSettings",
     "TrafficSettings",
+    "WatchSettings",
     "WorkspaceSettings",
     "load_settings",
     "parse_settings",

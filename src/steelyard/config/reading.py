@@ -141,6 +141,7 @@ def _check_ranges(settings: Settings) -> None:
     shares = measure.train + measure.validation + measure.holdout
     growth, labour = settings.traffic.growth_per_month, economics.embedded_share
     size, overlap = corpus.passage_chars, corpus.overlap_chars
+    watch, canary = settings.watch, settings.canary
     alpha, agreement = settings.gates.alpha, settings.gates.agreement
     rules = (
         (abs(shares - 1) > 1e-9, "measure", f"the shares add up to {shares:g}", "Make them add up to 1", "shares"),
@@ -151,6 +152,9 @@ def _check_ranges(settings: Settings) -> None:
         (growth <= -1, "traffic", f"growth_per_month is {growth:g}", "Give a number above -1", "growth"),
         (not 0 < settings.gates.alpha < 0.5, "gates", f"alpha is {alpha:g}", "Give a share from 0.001 to 0.4", "share"),
         (settings.gates.agreement > 1, "gates", f"agreement is {agreement:g}", "Give a share from 0 to 1", "share"),
+        (watch.hours < 1, "watch", "hours is 0: nothing is watched", "Give at least 1", "hours"),
+        (not 0 < canary.alpha < 0.5, "canary", f"alpha is {canary.alpha:g}", "Give a share from 0.001 to 0.4", "share"),
+        (canary.latency_tolerance < 1, "canary", "latency_tolerance is below 1", "Give 1 or more", "tolerance"),
         (overlap >= size, "corpus", f"{size} characters cannot overlap by {overlap}", "Overlap by less", "overlap"),
     )
     for wrong, section, message, remedy, code in rules:

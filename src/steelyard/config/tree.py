@@ -312,6 +312,58 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchSettings:
+    """`[watch]`: when a monitor raises an alert. Shares are 0 to 1; what is counted must be shown beyond chance before it counts."""
+
+    hours: int = 24
+    """Hours of traffic that health is judged on: a whole day, because nights differ from days."""
+    reference_days: int = 28
+    """Days before that window which it is compared with: four whole weeks, because weekends differ from workdays."""
+    least_requests: int = 200
+    """Calls below which no rate raises an alert: 200 calls tell a share of 5 % from one of 10 %."""
+    freshness_hours: float = 24.0
+    """A change of a source that answers do not know after so long is reported: daily ingest is the least that people expect."""
+    retrieval_drop: float = 0.05
+    """Points of recall@5 on the gold questions below the generations before that count as a drop, when it is beyond chance."""
+    drift_index: float = 0.2
+    """Population stability index of the routed labels from which they have moved; 0.1 is called small, 0.25 large (Lewis, 1994)."""
+    refusal_margin: float = 0.1
+    """By how much the share of declined answers may exceed the measured one, or that of the days before."""
+    error_rate: float = 0.01
+    """Highest share of failing requests: 99 of 100 must be served."""
+    p95_ms: float = 1000.0
+    """Latency that 95 of 100 answers must keep, where [requirements] p95_ms says none: within a second thought flows on (Nielsen, 1993)."""
+    spend_margin: float = 0.2
+    """By what share the month may cost more than planned before it is reported."""
+    break_even_weeks: float = 13.0
+    """Weeks ahead from which a break-even counts as near: a quarter is enough to build and measure the other approach."""
+    base_model_days: int = 90
+    """Days ahead from which the end of a base model is reported: time to tune and measure its successor."""
+    keep_days: float = 7.0
+    """Days that single calls are kept; about 0.2 kB each."""
+    keep_hours_days: float = 400.0
+    """Days that sums by hour are kept: a year and a month, to compare with last year."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanarySettings:
+    """`[canary]`: when a canary is stopped. Margins are how much worse it may be, in shares of requests."""
+
+    alpha: float = 0.05
+    """Highest chance that a canary as good as production is ever stopped, however long it runs and however often one looks."""
+    error_margin: float = 0.005
+    """Failing requests: half a point."""
+    refusal_margin: float = 0.02
+    """Declined requests."""
+    latency_tolerance: float = 1.2
+    """A canary's answer counts as slow from so many times production's usual latency (median and 95th percentile)."""
+    latency_margin: float = 0.02
+    """Answers that are slow."""
+    feedback_margin: float = 0.05
+    """Verdicts of wrong or unsafe, among all feedback."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole of steelyard.toml."""
 
@@ -327,6 +379,8 @@ class Settings:
     measure: MeasureSettings = MeasureSettings()
     gates: GateSettings = GateSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    watch: WatchSettings = WatchSettings()
+    canary: CanarySettings = CanarySettings()
     serve: ServeSettings = ServeSettings()
 
     def to_json(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, str] = {
     "data": "steelyard.evaluation.bench_data:bench_data",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
+    "canary": "steelyard.evaluation.bench_canary:bench_canary",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
     "durability": "steelyard.evaluation.bench_durability:bench_durability",
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
@@ -35,7 +36,7 @@ BENCHMARKS: Mapping[str, str] = {
     "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
 }
 
-NEED_NO_DATA = frozenset({"data", "statistics", "gates", "durability", "freshness", "store", "store-large"})
+NEED_NO_DATA = frozenset({"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest"})
