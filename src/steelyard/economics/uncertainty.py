@@ -29,11 +29,11 @@ TAIL = 0.05
 LEAST_DRAWS = 100
 
 
-def simulate(scenario: Scenario, draws: int = 10_000, seed: int = 0) -> Simulation:
+def simulate(scenario: Scenario, draws: int = 10_000, seed: int = 0, *, effects: bool = True) -> Simulation:
     """Draw every range of the scenario and say which option is cheapest, how surely, and what decides it.
 
     Deterministic for a seed. Without ranges all draws are equal: the cheapest has probability 1 (equals share it), information is
-    worth nothing, and there are no inputs.
+    worth nothing, and there are no inputs. Without `effects` no input is looked at by itself; all else is the same.
 
     Raises:
         FactsError: the scenario has no option, or `draws` is below 100.
@@ -51,9 +51,11 @@ def simulate(scenario: Scenario, draws: int = 10_000, seed: int = 0) -> Simulati
     values = draw_inputs(ranges, draws, rng)
     totals = total_draws(scenario, values)
     names = [option.name for option in scenario.options]
+    if not effects:
+        return summarise(names, totals, draws=draws, seed=seed)
     leading = np.argsort(totals.mean(axis=1), kind="stable")[:2]
-    effects = _effects(scenario, ranges, values, totals, leading, draw_inputs(ranges, draws, rng))
-    return summarise(names, totals, draws=draws, seed=seed, inputs=effects)
+    inputs = _effects(scenario, ranges, values, totals, leading, draw_inputs(ranges, draws, rng))
+    return summarise(names, totals, draws=draws, seed=seed, inputs=inputs)
 
 
 def summarise(

@@ -51,6 +51,27 @@ class Unmeasured:
     option: Option | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bakeoff:
+    """What was measured of one component's candidates: all that a decision needs beside the settings.
+
+    `results` are the measured candidates without their money, in the order of their runs, and `measured` what of them drives it.
+    """
+
+    name: str
+    task: Task
+    metric: str
+    dataset: str
+    n_train: int
+    n_validation: int
+    n_holdout: int
+    results: tuple[CandidateResult, ...]
+    measured: Mapping[str, Measured]
+    comparisons: tuple[Comparison, ...]
+    listed: Mapping[str, Listed]
+    unmeasured: tuple[Unmeasured, ...] = ()
+
+
 def decide_component(
     name: str,
     task: Task,
@@ -72,15 +93,40 @@ def decide_component(
     metric = runs[0].metric
     clusters = [result.cluster for result in runs[0].items]
     scores = {run.candidate: [_score(result, metric) for result in run.items] for run in runs}
-    comparisons = compare_all(scores, clusters, seed)
-    measured = {run.candidate: _measured(run, listed[run.candidate], split, clusters, seed) for run in runs}
+    measured = {run.candidate: measured_run(run, len(split.train), clusters, seed) for run in runs}
+    found = Bakeoff(
+        name=name,
+        task=task,
+        metric=metric,
+        dataset=split.dataset,
+        n_train=len(split.train),
+        n_validation=len(split.validation),
+        n_holdout=len(split.holdout),
+        comparisons=tuple(compare_all(scores, clusters, seed)),
+        measured=measured,
+        results=tuple(_result(run, listed[run.candidate], measured[run.candidate], clusters, seed) for run in runs),
+        listed=listed,
+        unmeasured=tuple(unmeasured),
+    )
+    decided = decide(found, settings, updates_per_year=updates_per_year, seed=seed)
+    return replace(decided, holdout_uses=dict(holdout_uses or {}), leaks_into_training=leaks_into_training)
+
+
+def decide(
+    bakeoff: Bakeoff, settings: Settings, *, updates_per_year: float, seed: int = 0, sensitivity: bool = True
+) -> ComponentResult:
+    """Price what was measured and decide; nothing is measured again, so other settings may be tried in no time.
+
+    Without `sensitivity` the inputs are not told apart by what they carry of the uncertainty; every other number is the same.
+    """
+    listed, measured = bakeoff.listed, bakeoff.measured
     options = [option_of(one, settings.economics) for one in measured.values()]
-    options += [one.option for one in unmeasured if one.option is not None]
-    priced = price(settings, updates_per_year, options, list(measured), listed, seed=seed)
-    results = [_result(run, listed[run.candidate], measured[run.candidate], priced, clusters, seed) for run in runs]
+    options += [one.option for one in bakeoff.unmeasured if one.option is not None]
+    priced = price(settings, updates_per_year, options, list(measured), listed, seed=seed, sensitivity=sensitivity)
+    results = [replace(one, **priced.money(one.name)) for one in bakeoff.results]
     evidence = [_evidence(one, listed[one.name], measured[one.name], priced, settings) for one in results]
-    evidence += [_unmeasured_evidence(one, priced) for one in unmeasured]
-    component = _component(name, task, split, evidence, comparisons, listed, settings, metric)
+    evidence += [_unmeasured_evidence(one, priced) for one in bakeoff.unmeasured]
+    component = _component(bakeoff, evidence, settings)
     decision = replace(
         recommend_measured(component),
         break_even_queries_per_month=_break_even(priced, listed),
@@ -89,24 +135,22 @@ def decide_component(
     if chosen is not None:
         decision = replace(decision, burden=_burden(chosen, updates_per_year))
     excluded = {one.name: one.because for one in decision.excluded}
-    results += [_unmeasured_result(one, priced) for one in unmeasured]
+    results += [_unmeasured_result(one, priced) for one in bakeoff.unmeasured]
     return ComponentResult(
-        name=name,
-        task=task,
-        metric=metric,
-        dataset=split.dataset,
-        n_train=len(split.train),
-        n_validation=len(split.validation),
-        n_holdout=len(split.holdout),
+        name=bakeoff.name,
+        task=bakeoff.task,
+        metric=bakeoff.metric,
+        dataset=bakeoff.dataset,
+        n_train=bakeoff.n_train,
+        n_validation=bakeoff.n_validation,
+        n_holdout=bakeoff.n_holdout,
         candidates=tuple(sorted((_with_exclusion(one, excluded) for one in results), key=_order)),
-        comparisons=tuple(comparisons),
+        comparisons=bakeoff.comparisons,
         decision=decision,
         smallest_detectable_difference=component.smallest_detectable_difference,
         curve=priced.curve,
         sensitivity=priced.sensitivity,
         evpi_usd=priced.evpi_usd,
-        holdout_uses=dict(holdout_uses or {}),
-        leaks_into_training=leaks_into_training,
     )
 
 
@@ -119,40 +163,32 @@ def _burden(option: Option, updates_per_year: float) -> Burden:
     return replace(jobs, hours_per_month=float(hours))
 
 
-def _component(
-    name: str,
-    task: Task,
-    split: Split,
-    evidence: Sequence[CandidateEvidence],
-    comparisons: Sequence[Comparison],
-    listed: Mapping[str, Listed],
-    settings: Settings,
-    metric: str,
-) -> MeasuredComponent:
+def _component(bakeoff: Bakeoff, evidence: Sequence[CandidateEvidence], settings: Settings) -> MeasuredComponent:
     measured = {one.name for one in evidence if one.quality is not None}
     return MeasuredComponent(
-        component=name,
-        task=task,
-        metric=metric,
-        requirements=_requirements(settings, task),
+        component=bakeoff.name,
+        task=bakeoff.task,
+        metric=bakeoff.metric,
+        requirements=_requirements(settings, bakeoff.task),
         candidates=tuple(evidence),
-        comparisons=tuple(comparisons),
-        smallest_detectable_difference=_smallest(comparisons),
-        n_holdout=len(split.holdout),
-        baseline=next((one.name for one in listed.values() if one.baseline and one.name in measured), None),
+        comparisons=bakeoff.comparisons,
+        smallest_detectable_difference=_smallest(bakeoff.comparisons),
+        n_holdout=bakeoff.n_holdout,
+        baseline=next((one.name for one in bakeoff.listed.values() if one.baseline and one.name in measured), None),
         queries_per_month=settings.traffic.queries_per_month,
         wrong_answer_usd=settings.economics.wrong_answer_usd,
     )
 
 
-def _measured(run: RunRecord, listed: Listed, split: Split, clusters: Sequence[str], seed: int) -> Measured:
+def measured_run(run: RunRecord, train_rows: int, clusters: Sequence[str], seed: int) -> Measured:
+    """What of a run drives its candidate's cost; `clusters` are the items' source documents."""
     return Measured(
         name=run.candidate,
-        approach=listed.approach,
+        approach=run.approach,
         task=run.task,
         mean_seconds=float(np.mean([result.seconds for result in run.items])),
         build_s=run.build_s,
-        train_rows=len(split.train),
+        train_rows=train_rows,
         wrong=mean_interval([_figure(result, WRONG) for result in run.items], clusters, seed=seed),
         declined=mean_interval([_figure(result, DECLINED) for result in run.items], clusters, seed=seed),
     )
@@ -163,9 +199,7 @@ def _figure(result: ItemResult, name: str) -> float:
     return result.scores.get(name, 1.0 if name == WRONG and result.error else 0.0)
 
 
-def _result(
-    run: RunRecord, listed: Listed, measured: Measured, priced: Priced, clusters: Sequence[str], seed: int
-) -> CandidateResult:
+def _result(run: RunRecord, listed: Listed, measured: Measured, clusters: Sequence[str], seed: int) -> CandidateResult:
     latencies = np.array([result.seconds for result in run.items]) * 1000
     metrics = _metrics(run, clusters, seed)
     return CandidateResult(
@@ -179,7 +213,6 @@ def _result(
         metrics=metrics,
         p50_ms=float(np.percentile(latencies, 50)),
         p95_ms=float(np.percentile(latencies, 95)),
-        **priced.money(run.candidate),
         error_rate=measured.wrong.mean,
         handoff_rate=measured.declined.mean,
         build_s=run.build_s,

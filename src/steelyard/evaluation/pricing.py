@@ -95,10 +95,12 @@ def price(
     listed: Mapping[str, HasApproach],
     *,
     seed: int = 0,
+    sensitivity: bool = True,
 ) -> Priced:
     """Total, uncertainty and curve. P(cheapest) and the curve are among the measured candidates only.
 
     A candidate that was not measured has no error rate, so calling it the cheapest would compare it as if it never erred.
+    `sensitivity` False leaves out what each input carries of the uncertainty, which is most of the work; all else is the same.
     """
     everything = scenario_of(settings, updates_per_year, tuple(options))
     chosen = tuple(option for option in options if option.name in measured)
@@ -112,7 +114,7 @@ def price(
     return Priced(
         scenario=scenario,
         costs=found,
-        simulation=simulate(scenario, draws=DRAWS, seed=seed),
+        simulation=simulate(scenario, draws=DRAWS, seed=seed, effects=sensitivity),
         totals={
             option.name: tuple(np.broadcast_to(row, KEPT_DRAWS).tolist())
             for option, row in zip(chosen, totals, strict=True)

@@ -63,7 +63,7 @@ def weigh_workspace(
     return WeighReport(
         workspace=parts.settings.workspace.name,
         created=now(),
-        inputs=inputs_of(parts.settings, _updates(parts, wanted), chosen_seed),
+        inputs=inputs_of(parts.settings, updates_of(parts, wanted), chosen_seed),
         provenance=_provenance(parts, components),
         components=tuple(components),
         systems=measured,
@@ -181,7 +181,8 @@ def _search(parts: Parts, names: Sequence[str], budget_s: float | None, report: 
     return {name: search_configurations(parts, name, budget_s / len(answering), report) for name in answering}
 
 
-def _updates(parts: Parts, names: Sequence[str]) -> dict[str, float]:
+def updates_of(parts: Parts, names: Sequence[str]) -> dict[str, float]:
+    """The changes a year that each of these components must follow."""
     settings = parts.settings
     return {
         name: updates_per_year(

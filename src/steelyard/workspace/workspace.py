@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.backtesting import BacktestPlan
     from steelyard.workspace.following import Followed
+    from steelyard.workspace.moving import MovableDecision
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.probing import Derived
     from steelyard.workspace.training import Trained
@@ -230,6 +231,16 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
         from steelyard.workspace.checking import workspace_status
 
         return workspace_status(self._parts(), self._last_decision())
+
+    def decision(self) -> MovableDecision:
+        """The last decision, which may be taken again under other numbers without measuring anything.
+
+        Raises:
+            NotFoundError: nothing was weighed yet, or another version wrote what is there.
+        """
+        from steelyard.workspace.moving import movable_decision
+
+        return movable_decision(self._parts())
 
     def _last_decision(self) -> dict[str, Any] | None:
         """What `weigh` wrote last; None when it never did, or somebody wrote something else over it."""
