@@ -50,6 +50,9 @@ EXPORT_S = 20.0
 LEAST_S = 15.0
 """Seconds of training below which it is not begun: an epoch would not fit."""
 
+TOGETHER = 50
+"""Questions whose quotes are encoded together."""
+
 STEPS = 100
 """What the cross-encoder's training counts in the progress of a fit, as much as so many questions."""
 
@@ -213,12 +216,17 @@ class Learner:
 
     def _ask(self, reader: Reader) -> list[Asked]:
         found = []
-        for item in (*self._train, *self._validation):
-            hits = self._hits.get(item.id)
-            if hits is None:
-                hits = self._hits[item.id] = self._find(item)
-            found.append(Asked(item, hits, *reader.describe(item.text, hits)))
-            self._done += 1
+        items = [*self._train, *self._validation]
+        for first in range(0, len(items), TOGETHER):
+            part = items[first : first + TOGETHER]
+            for item in part:
+                if item.id not in self._hits:
+                    self._hits[item.id] = self._find(item)
+            reader.prepare([(item.text, self._hits[item.id]) for item in part])
+            for item in part:
+                hits = self._hits[item.id]
+                found.append(Asked(item, hits, *reader.describe(item.text, hits)))
+            self._done += len(part)
             self._tell(self._done)
         return found
 

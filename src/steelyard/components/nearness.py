@@ -11,11 +11,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.models.interface import Encoder, TokenEncoder
+from steelyard.models.interface import Encoder, TokenEncoder, Vectors
 
 KEPT_VECTORS = 40_000  # 384 dimensions in float32: 60 MB
 KEPT_TEXTS = 2_500
 """Texts whose token vectors are kept: at 40 tokens of 384 dimensions in float16, 77 MB."""
+
+TOGETHER = 128  # texts encoded at once: their token vectors in float32 take 8 MB
 
 Value = TypeVar("Value")
 Key = tuple[NDArray[np.float32], NDArray[np.float16]]
@@ -30,6 +32,9 @@ class Nearness(Protocol):
         Texts are kept for the next question; questions never are: they seldom come again, and they are the asker's.
         """
 
+    def keep(self, texts: Sequence[str]) -> None:
+        """Read texts ahead of `compare`, all at once; as many are kept as there is room for."""
+
 
 class ByVectors:
     """The cosine of both vectors."""
@@ -40,14 +45,17 @@ class ByVectors:
 
     def compare(self, question: str, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Nearness.compare`."""
-        kept = {text: vector for text in texts if (vector := self._kept.get(text)) is not None}
-        missing = [text for text in dict.fromkeys(texts) if text not in kept]
+        kept, missing = self._kept.known(texts)
         asked, *fresh = self._encoder.encode([question, *missing])
-        for text, vector in zip(missing, fresh, strict=True):
-            kept[text] = vector
-            self._kept.put(text, vector)
+        kept |= self._kept.put_all(missing, fresh)
         found = np.stack([kept[text] for text in texts]) @ asked
         return found.astype(np.float64), np.zeros(len(texts))
+
+    def keep(self, texts: Sequence[str]) -> None:
+        """See `Nearness.keep`."""
+        missing = self._kept.known(texts)[1]
+        if missing:
+            self._kept.put_all(missing, list(self._encoder.encode(missing)))
 
 
 class ByTokens:
@@ -63,15 +71,19 @@ class ByTokens:
 
     def compare(self, question: str, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Nearness.compare`."""
-        kept = {text: key for text in texts if (key := self._kept.get(text)) is not None}
-        missing = [text for text in dict.fromkeys(texts) if text not in kept]
+        kept, missing = self._kept.known(texts)
         vectors, tokens = self._encoder.encode_with_tokens([question, *missing])
-        for text, vector, own in zip(missing, vectors[1:], tokens[1:], strict=True):
-            kept[text] = (vector, own.astype(np.float16))
-            self._kept.put(text, kept[text])
+        kept |= self._kept.put_all(missing, _small(vectors[1:], tokens[1:]))
         asked, words = vectors[0], tokens[0]
         whole = np.array([float(kept[text][0] @ asked) for text in texts])
         return whole, np.array([_mean_nearest(words, kept[text][1]) for text in texts])
+
+    def keep(self, texts: Sequence[str]) -> None:
+        """See `Nearness.keep`."""
+        missing = self._kept.known(texts)[1]
+        for first in range(0, len(missing), TOGETHER):
+            part = missing[first : first + TOGETHER]
+            self._kept.put_all(part, _small(*self._encoder.encode_with_tokens(part)))
 
 
 def by_tokens(encoder: Encoder) -> ByTokens | None:
@@ -92,6 +104,10 @@ def by_tokens(encoder: Encoder) -> ByTokens | None:
 
 _shared: WeakKeyDictionary[TokenEncoder, ByTokens] = WeakKeyDictionary()
 _lock = Lock()
+
+
+def _small(vectors: Vectors, tokens: Sequence[Vectors]) -> list[Key]:
+    return [(vector, own.astype(np.float16)) for vector, own in zip(vectors, tokens, strict=True)]
 
 
 def _mean_nearest(words: NDArray[np.float32], own: NDArray[np.float16]) -> float:
@@ -123,3 +139,14 @@ class Latest(Generic[Value]):
             self._values.move_to_end(key)
             if len(self._values) > self._most:
                 self._values.popitem(last=False)
+
+    def known(self, keys: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
+        """The values that are here, and the keys that are not, each once, in order."""
+        found = {key: value for key in dict.fromkeys(keys) if (value := self.get(key)) is not None}
+        return found, [key for key in dict.fromkeys(keys) if key not in found]
+
+    def put_all(self, keys: Sequence[str], values: Sequence[Value]) -> dict[str, Value]:
+        """Keep values in order; they come back by key."""
+        for key, value in zip(keys, values, strict=True):
+            self.put(key, value)
+        return dict(zip(keys, values, strict=True))

@@ -180,10 +180,21 @@ class Reader:
 
     def describe(self, question: str, hits: Sequence[Hit]) -> tuple[list[Quote], Matrix]:
         """The quotes worth encoding, in text order hit by hit, and their features, float64, (quotes, features)."""
+        quotes, features, texts = self._worth_encoding(question, hits)
+        if quotes:
+            features[:, 0], features[:, -1] = self._nearness.compare(question, texts)
+        return quotes, features
+
+    def prepare(self, asked: Sequence[tuple[str, Sequence[Hit]]]) -> None:
+        """Encode what `describe` will compare for these questions in one go: sooner than question by question."""
+        self._nearness.keep([text for question, hits in asked for text in self._worth_encoding(question, hits)[2]])
+
+    def _worth_encoding(self, question: str, hits: Sequence[Hit]) -> tuple[list[Quote], Matrix, list[str]]:
+        """See `describe`; with the text of each quote that is compared, and without the comparison."""
         laid = [self._layout(hit.passage) for hit in hits]
         lexical = _lexical(question, hits, laid)
         if not len(lexical):
-            return [], lexical
+            return [], lexical, []
         most = CLOSE_QUOTES if self.closely else ENCODED_QUOTES
         # By the untuned weights, tuned or not: what is read then is what was tuned on.
         keep = np.sort(np.argsort(-(lexical @ UNTUNED), kind="stable")[:most])
@@ -194,9 +205,7 @@ class Reader:
             self.in_context(quote) if self.closely else laid[rank].words[at]
             for quote, (rank, at) in zip(quotes, chosen, strict=True)
         ]
-        features = lexical[keep]
-        features[:, 0], features[:, -1] = self._nearness.compare(question, texts)
-        return quotes, features
+        return quotes, lexical[keep], texts
 
     def _layout(self, passage: Passage) -> _Laid:
         # The title and the headings are in the key: a document may be renamed while its passages stay.
