@@ -19,8 +19,9 @@ from steelyard.candidates.answer_learning import (
 from steelyard.candidates.answer_rag import RagRerank, RagTuned
 from steelyard.candidates.interface import Tools
 from steelyard.components.quotes import Quote, Span, resolves
-from steelyard.components.reader import FEATURES
+from steelyard.components.reader import FEATURES, Reader
 from steelyard.components.retriever import Retriever
+from steelyard.models.fake import FakeEncoder
 from steelyard.models.loading import load_encoder
 from steelyard.schema.corpus import Hit
 from steelyard.schema.items import Item
@@ -48,11 +49,12 @@ def asked(name, tokens, right, group=None):
 def test_tokens_get_a_weight_where_they_answer_more_and_none_where_not():
     helped = [asked(f"q{at}", [0.1, 0.9], 1) for at in range(20)]
     harmed = [asked(f"q{at}", [0.1, 0.9], 0) for at in range(20)]
-    assert token_weight(helped, np.zeros(20)) > 0
-    assert token_weight(harmed, np.ones(20)) == 0.0
+    reader = Reader(FakeEncoder(16))
+    assert token_weight(helped, reader, np.zeros(20)) > 0
+    assert token_weight(harmed, reader, np.ones(20)) == 0.0
     # Better by as much as chance gives: nothing is taken up.
-    assert token_weight([*helped[:1], *harmed[:1]], np.array([0.0, 1.0])) == 0.0
-    assert token_weight([], np.zeros(0)) == 0.0
+    assert token_weight([*helped[:1], *harmed[:1]], reader, np.array([0.0, 1.0])) == 0.0
+    assert token_weight([], reader, np.zeros(0)) == 0.0
 
 
 def test_a_gain_within_its_noise_is_none():

@@ -69,13 +69,13 @@ class Asked:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Which quotes answer the question, and from the right document where it names one."""
-        marks = [
-            self.item.answerable
-            and self.item.source in (None, quote.hit.passage.document)
-            and contains_answer(quote.text, self.item.answers) > 0
-            for quote in self.quotes
-        ]
-        return np.array(marks, dtype=np.bool_)
+        return np.array([self.answers(quote) for quote in self.quotes], dtype=np.bool_)
+
+    def answers(self, quote: Quote) -> bool:
+        """Whether a quote answers the question, and from the right document where it names one."""
+        item, document = self.item, quote.hit.passage.document
+        right_page = item.answerable and item.source in (None, document)
+        return right_page and contains_answer(quote.text, item.answers) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Learner:
         close, asked = self._close()
         if close is None:
             return Learned(**{**vars(plain), "notes": {"tokens": "the encoder gives no token vectors"}})
-        weight = token_weight(asked, right_first(plain.readings))
+        weight = token_weight(asked, close, answered(plain.readings))
         notes: dict[str, Note] = {"token_weight": weight}
         if weight == 0.0:
             return Learned(**{**vars(plain), "notes": notes})
@@ -130,27 +130,27 @@ class Learner:
         learns from train questions, on validation questions alone.
         """
         self._total = 2 * self._total + STEPS
-        best = self.untuned()
-        notes: dict[str, Note] = {"untuned": _share(best.readings)}
-        base = best
+        best = base = self.untuned()
+        marks = untuned = answered(best.readings)
+        notes: dict[str, Note] = {"untuned": _share(best.readings, marks)}
         tuned = _tuned_weights(base.reader, [one for one, _ in base.readings], len(self._train), UNTUNED, "weights")
         close, asked = self._close()
         candidates = [tuned]
         if close is not None:
-            prior = _with_tokens(token_weight(asked, right_first(base.readings)))
+            prior = _with_tokens(token_weight(asked, close, untuned))
             candidates.append(_tuned_weights(close, asked, len(self._train), prior, "close weights"))
         for one in candidates:
-            notes[one.level] = _share(one.readings)
-            if _better(right_first(one.readings), right_first(best.readings)):
-                best = one
-        last = candidates[-1]
-        crossed = self._crossed(last, [one for one, _ in last.readings], best, notes)
+            found = answered(one.readings)
+            notes[one.level] = _share(one.readings, found)
+            if _better(found, marks):
+                best, marks = one, found
+        crossed = self._crossed(candidates[-1], marks, notes)
         self._tell(self._total)
         chosen = crossed or best
         return Learned(**{**vars(chosen), "notes": notes})
 
-    def _crossed(self, base: Learned, asked: Sequence[Asked], best: Learned, notes: dict[str, Note]) -> Learned | None:
-        """The cross-encoder over the quotes that `base` prefers, when it answers more than `best`; adds to `notes` what it found."""
+    def _crossed(self, base: Learned, best: NDArray[np.float64], notes: dict[str, Note]) -> Learned | None:
+        """The cross-encoder over the quotes that `base` prefers, when it answers more than `best` (rows,); adds to `notes`."""
         from steelyard.models.pair_fitting import PairGroup, fit_pairs
 
         count = len(self._train)
@@ -182,10 +182,11 @@ class Learner:
             "int8_agreement": round(found.agreement, 4),
         }
         reader = base.reader.reweighted(base.reader.weights, found.scorer)
-        readings = [(one, reader) for one in asked[count:]]
-        notes["validation"] = _share(best.readings[count:])
-        notes["validation with cross-encoder"] = _share(readings)
-        if not (_above_noise(found.gain) and _better(right_first(readings), right_first(best.readings[count:]))):
+        readings = [(one, reader) for one, _ in base.readings[count:]]
+        marks = answered(readings)
+        notes["validation"] = _share(readings, best[count:])
+        notes["validation with cross-encoder"] = _share(readings, marks)
+        if not (_above_noise(found.gain) and _better(marks, best[count:])):
             notes["cross-encoder"] = "it answered no more validation questions than chance would give"
             return None
         return Learned(reader=reader, readings=readings, level="cross-encoder")
@@ -237,30 +238,29 @@ class Learner:
         self._tools.progress(done, self._total)
 
 
-def token_weight(asked: Sequence[Asked], plain: NDArray[np.float64]) -> float:
-    """The weight of TOKEN_WEIGHTS with which most questions get a right quote first; 0 unless it beats `plain` (rows,), see `_better`."""
+def token_weight(asked: Sequence[Asked], reader: Reader, plain: NDArray[np.float64]) -> float:
+    """The weight of TOKEN_WEIGHTS with which `reader` answers most questions; 0 unless it beats `plain`, (rows,), see `_better`."""
     found = {
-        weight: np.array([_first_is_right(one, one.features @ _with_tokens(weight)) for one in asked])
+        weight: answered([(one, other) for one in asked])
         for weight in TOKEN_WEIGHTS[1:]
+        for other in [reader.reweighted(_with_tokens(weight))]
     }
-    best = max(found, key=lambda weight: (float(found[weight].mean()) if len(asked) else 0.0, -weight))
+    best = max(found, key=lambda weight: (float(found[weight].sum()), -weight))
     return best if _better(found[best], plain) else 0.0
 
 
-def right_first(readings: Sequence[tuple[Asked, Reader]]) -> NDArray[np.float64]:
-    """1.0 for each question whose best quote is right, before its neighbours are taken in; else 0.0."""
-    return np.array(
-        [_first_is_right(one, reader.scores(one.item.text, one.quotes, one.features)) for one, reader in readings]
-    )
+def answered(readings: Sequence[tuple[Asked, Reader]]) -> NDArray[np.float64]:
+    """1.0 for each question whose quote, as it would be given, answers it from the right document; else 0.0. Nothing is declined."""
+    marks = []
+    for one, reader in readings:
+        reading = reader.choose(one.item.text, one.quotes, one.features)
+        marks.append(float(reading is not None and one.answers(reading.best)))
+    return np.array(marks)
 
 
-def _first_is_right(asked: Asked, scores: Matrix) -> float:
-    return float(asked.right[int(np.argmax(scores))]) if asked.quotes else 0.0
-
-
-def _share(readings: Sequence[tuple[Asked, Reader]]) -> float:
-    answerable = [(one, reader) for one, reader in readings if one.item.answerable]
-    return round(float(right_first(answerable).mean()), 4) if answerable else 0.0
+def _share(readings: Sequence[tuple[Asked, Reader]], marks: NDArray[np.float64]) -> float:
+    found = [mark for (one, _), mark in zip(readings, marks, strict=True) if one.item.answerable]
+    return round(float(np.mean(found)), 4) if found else 0.0
 
 
 def _better(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

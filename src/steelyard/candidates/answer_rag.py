@@ -86,7 +86,7 @@ class RagAnswer:
 
     @property
     def learned(self) -> Mapping[str, Note]:
-        """What was compared while fitting, and what came of it: `level`, and shares of questions whose first quote was right.
+        """What was compared while fitting, and what came of it: `level`, and shares of questions that were answered right.
 
         Raises:
             NotFittedError: neither fitted nor loaded.
