@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from steelyard.cli import (
     versions,
     weighing,
 )
+from steelyard.cli.lean import lean
 from steelyard.cli.printable import json_safe, printable
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
@@ -40,6 +42,9 @@ STOPPED = 130
 """What a shell shows for a command stopped from the keyboard."""
 
 SHOWN_FINDINGS = 50
+
+COMPLETION = "_STEELYARD_COMPLETE"
+"""Set where a shell asks what may come next, which needs every command's options."""
 
 USAGE_ERRORS = cast(type[Exception], typer.BadParameter.__mro__[1])
 """The base of wrong usage: unknown options, missing arguments, values that cannot be read."""
@@ -101,7 +106,8 @@ def run() -> None:
     as_json = "--json" in sys.argv
     try:
         # Left to itself, typer prints usage errors as text; with --json they come back to be printed as JSON.
-        code = app(standalone_mode=not as_json)
+        tree = app if COMPLETION in os.environ else lean(app, sys.argv[1:])
+        code = tree(standalone_mode=not as_json)
         sys.exit(code if isinstance(code, int) else 0)
     except SteelyardError as error:
         findings = error.findings if isinstance(error, DataError) else ()

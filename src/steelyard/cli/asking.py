@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steelyard.cli.output import JsonFlag, console, open_workspace, write_json
-from steelyard.schema.corpus import Citation
+
+if TYPE_CHECKING:
+    from steelyard.schema.corpus import Citation
 
 
 def register(app: typer.Typer) -> None:

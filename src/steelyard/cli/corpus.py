@@ -76,7 +76,7 @@ def compact(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Remove the generations that [corpus] keep_generations and keep_days do not keep, with all that only they held.
+    """Remove the generations that the settings keep_generations and keep_days do not keep, with all that only they held.
 
     Kept are the newest, those that answered lately, the one in force, and those that a release pins. What a measured answer cites
     keeps its text. Earlier dates cannot be asked afterwards.
