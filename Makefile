@@ -11,7 +11,7 @@ PYTHON := python3
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check fix docs bench clean
+.PHONY: help install demo serve test test-fast check fix docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## lay out the example workspace and weigh it
 	@$(BIN)/steelyard demo $(DEMO)
+
+serve: $(STAMP) ## serve the demo workspace at http://127.0.0.1:8642
+	@test -d $(DEMO)/.steelyard || $(BIN)/steelyard demo $(DEMO)
+	@$(BIN)/steelyard -w $(DEMO) serve
 
 test: $(STAMP) ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadgroup

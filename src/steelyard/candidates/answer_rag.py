@@ -85,6 +85,11 @@ class RagAnswer:
         return self
 
     @property
+    def dense_weight(self) -> float | None:
+        """The weight of meaning against words that fitting chose; None before."""
+        return self._fitted.dense_weight if self._fitted is not None else None
+
+    @property
     def learned(self) -> Mapping[str, Note]:
         """What was compared while fitting, and what came of it: `level`, and shares of questions that were answered right.
 

@@ -309,6 +309,14 @@ class ServeSettings:
     """Largest request in bytes."""
     session_hours: float = 12.0
     """Hours after which somebody who signed in to the page signs in again."""
+    threads: int = 0
+    """Requests that one worker process computes at a time; 0: as many as there are cores, at least two."""
+    waiting: int = 256
+    """Requests that may wait for a thread in one worker; one more is told to come back later (503)."""
+    timeout_s: float = 30.0
+    """Seconds after which a request is given up (504)."""
+    handoff_text: str = "I cannot answer this from the documents. A colleague will take it from here."
+    """What the chat says where the system hands the message to a person and no approved reply fits."""
 
 
 @dataclass(frozen=True, kw_only=True)

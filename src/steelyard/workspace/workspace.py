@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.moving import MovableDecision
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.probing import Derived
+    from steelyard.workspace.running import Running
     from steelyard.workspace.training import Trained
 
 JSON_FILE = "decision.json"
@@ -225,6 +226,12 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
         from steelyard.workspace.answering import route
 
         return route(self._parts(), text, candidate=candidate, component=component)
+
+    def running(self) -> Running:
+        """The release in force, ready to answer many requests side by side; close it when done."""
+        from steelyard.workspace.running import Running
+
+        return Running.of(self.settings, self.state)
 
     def status(self) -> dict[str, Any]:
         """The state of the workspace: corpus, components, the last decision, and what is out of date."""

@@ -1,0 +1,97 @@
+"""The server's processes: one that listens, and workers that answer."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from steelyard.schema.errors import MissingExtraError, UserError
+
+DRAIN_S = 30
+"""How long running requests may take to end after the server was told to stop."""
+
+KEEP_ALIVE_S = 30
+
+
+def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callable[[str], None]) -> None:
+    """Serve a workspace until the process is told to stop (SIGINT, SIGTERM); requests that run are finished first.
+
+    Raises:
+        ConfigError: the folder holds no workspace, or its settings are wrong.
+        UserError: there is nothing to serve, or the port is taken.
+        MissingExtraError: the libraries that serve are not installed.
+    """
+    try:
+        import uvicorn
+
+        from steelyard.server.app import FOLDER_VARIABLE
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("steelyard"):
+            raise
+        raise MissingExtraError(
+            f"serving needs the library '{error.name}', which is not installed.",
+            remedy="Install it with: pip install 'steelyard[serve]'.",
+            code="server.missing_extra",
+        ) from error
+    check_ready(folder)
+    bound = _bind(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    tell(
+        f"serving {folder.resolve().name} at http://{shown}:{bound.getsockname()[1]} with {_count(workers)}; stop with Ctrl-C."
+    )
+    bound.close()
+    os.environ[FOLDER_VARIABLE] = str(folder.resolve())
+    uvicorn.run(
+        "steelyard.server.app:app_of_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        ws="none",
+    )
+
+
+def check_ready(folder: Path) -> None:
+    """Nothing, when the workspace has something to serve; loads no model.
+
+    Raises:
+        ConfigError: the folder holds no workspace, or its settings are wrong.
+        UserError: there is nothing to serve.
+    """
+    from steelyard.workspace import Workspace
+    from steelyard.workspace.running import in_force
+
+    running = Workspace(folder).running()
+    try:
+        in_force(running.parts)
+    finally:
+        running.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket on the address, to say before anything is loaded that it cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}.",
+            remedy="Name another with --host or --port, or stop what listens there.",
+            code="server.port_taken",
+        ) from error
+    return bound
+
+
+def _count(workers: int) -> str:
+    return f"{workers} worker" + ("s" if workers > 1 else "")

@@ -1,0 +1,168 @@
+"""One workspace being served in this process: what every route works with."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from steelyard.schema.errors import SteelyardError
+from steelyard.schema.releases import RequestTrace
+from steelyard.schema.scope import Scope
+from steelyard.schema.serving import AnswerNote, Served
+from steelyard.server.failures import UnavailableError
+from steelyard.server.identity import Identity
+from steelyard.serving.pipeline import Pipeline
+from steelyard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+    from steelyard.registry.requests import RequestLog
+    from steelyard.schema.callers import Caller
+
+T = TypeVar("T")
+
+log = logging.getLogger("steelyard.server")
+
+BUSY_RETRY_S = 1.0
+"""When a request that found no room is told to come again."""
+
+
+class Audit(Protocol):
+    """Keeps a record of every answer."""
+
+    def note(self, record: AnswerNote) -> None:
+        """Keep one record; when this returns it survives the end of the process. Called by many threads."""
+
+    def close(self) -> None:
+        """Write what is pending and close."""
+
+
+class TraceLog:
+    """Keeps which versions answered, for `steelyard versions --request ID`."""
+
+    def __init__(self, requests: RequestLog, keep_text: bool) -> None:
+        self._requests = requests
+        self._keep_text = keep_text
+
+    def note(self, record: AnswerNote) -> None:
+        """See `Audit.note`; of a pipeline's parts the one that answered is kept."""
+        served = record.served
+        part = next((one for one in served.parts if one.task == "answer"), served.parts[0] if served.parts else None)
+        if part is None:
+            return
+        self._requests.note(
+            RequestTrace(
+                id=served.id,
+                at=served.at,
+                component=part.component,
+                candidate=part.candidate,
+                version=part.version,
+                release=served.release,
+                generation=served.generation,
+                dataset=part.dataset,
+                text=record.question if self._keep_text else None,
+            )
+        )
+
+    def close(self) -> None:
+        """Nothing is pending."""
+
+
+class Site:
+    """The workspace, its running pipeline, identity, limits and audit. `open` loads; nothing answers before.
+
+    `watchers` are told of every answer after it was kept; one that fails is logged and harms no answer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = Workspace(folder)
+        self.settings = self.workspace.settings
+        self.running = self.workspace.running()
+        self.audit: Audit = TraceLog(self.running.parts.requests, self.settings.releases.keep_questions)
+        self.identity = Identity(self.settings.serve)
+        self.watchers: list[Callable[[AnswerNote], None]] = []
+        self.ready = False
+        self._threads = self.settings.serve.threads or max(2, os.cpu_count() or 2)
+        self._waiting = 0
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def open(self) -> None:
+        """Load the release in force.
+
+        Raises:
+            SteelyardError: there is nothing to serve, or it cannot be loaded.
+        """
+        self.running.current.begin()
+        self.ready = True
+
+    def close(self) -> None:
+        """Write what is pending and close the files."""
+        self.ready = False
+        self.audit.close()
+        self.running.close()
+
+    async def identify(self, request: HTTPConnection) -> Caller:
+        """Who calls; see `Identity.identify`."""
+        client = request.client.host if request.client else ""
+        return self.identity.identify(request.headers, client=client, method=request.scope["method"])
+
+    async def work(self, call: Callable[[], T]) -> T:
+        """Run `call` in a worker thread; what is computed at a time, and how much may wait, is bounded.
+
+        Raises:
+            UnavailableError: too many requests wait already (503), or it takes longer than `[serve] timeout_s` (504).
+        """
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        serve = self.settings.serve
+        if self._waiting >= serve.waiting + self._threads:
+            raise UnavailableError(
+                "too many requests are waiting.",
+                status=503,
+                remedy="Try again in a moment.",
+                code="server.busy",
+                retry_after_s=BUSY_RETRY_S,
+            )
+        self._waiting += 1
+        try:
+            with anyio.fail_after(serve.timeout_s):
+                return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
+        except TimeoutError:
+            raise UnavailableError(
+                f"the answer took longer than {serve.timeout_s:g} s.",
+                status=504,
+                remedy="Ask less at once, or try again.",
+                code="server.timeout",
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    async def answer(self, who: Caller, scope: Scope, question: str, make: Callable[[Pipeline], Served]) -> Served:
+        """One answer of the pipeline in force, kept by the audit before it is given.
+
+        Raises:
+            UnavailableError, SteelyardError: as `work`, and as the pipeline.
+        """
+
+        def whole() -> Served:
+            served = make(self.running.current.get())
+            self.keep(AnswerNote(served=served, caller=who, scope=scope, question=question))
+            return served
+
+        return await self.work(whole)
+
+    def keep(self, record: AnswerNote) -> None:
+        """Let the audit keep an answer, then tell the watchers."""
+        self.audit.note(record)
+        for watch in self.watchers:
+            try:
+                watch(record)
+            except SteelyardError:
+                log.exception("a watcher failed on answer %s", record.served.id)

@@ -1,0 +1,229 @@
+"""The release in force, loaded: one call for the whole pipeline, and one for each part alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Literal
+from uuid import uuid4
+
+from steelyard.candidates.interface import Candidate, Search
+from steelyard.candidates.system import System
+from steelyard.components.fusion import NEUTRAL_WEIGHT
+from steelyard.schema.corpus import Citation, Hit
+from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.items import Task
+from steelyard.schema.outputs import Output, Request
+from steelyard.schema.runs import VersionRecord
+from steelyard.schema.scope import Scope
+from steelyard.schema.serving import InForce, Kind, PartUse, Served
+
+Mode = Literal["fused", "lexical", "dense"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPart:
+    """One version, ready to answer."""
+
+    record: VersionRecord
+    task: Task
+    candidate: Candidate
+
+
+class Pipeline:
+    """The loaded parts of one release on one generation. It never changes, so whoever began on it ends on it.
+
+    `placed` gives a citation the page and heading of its own characters. Safe for many threads.
+    """
+
+    def __init__(
+        self,
+        in_force: InForce,
+        parts: Mapping[str, LoadedPart],
+        *,
+        search: Search | None,
+        placed: Callable[[Citation], Citation],
+        cpu_hour_usd: float,
+    ) -> None:
+        self.in_force = in_force
+        self.parts = dict(parts)
+        self._search = search
+        self._placed = placed
+        self._usd_per_s = cpu_hour_usd / 3600
+
+    def respond(self, request: Request, scope: Scope) -> Served:
+        """The finished reply to one message: routed, looked up among what the asker may see, written; the measured `System`.
+
+        Raises:
+            NotFoundError: a task has several components, so that nobody can say which one a message passes.
+        """
+        router, answerer, writer = (self._only(task) for task in ("classify", "answer", "write"))
+        system = System(
+            router=router.candidate if router else None,
+            answerer=answerer.candidate if answerer else None,
+            writer=writer.candidate if writer else None,
+        )
+        start = perf_counter()
+        out = system.respond(request, scope)
+        seconds = perf_counter() - start
+        uses = [
+            self._use(part, output)
+            for part, output in ((router, out.routed), (answerer, out.answered), (writer, out.written))
+            if part is not None and output is not None
+        ]
+        routed, answered = out.routed, out.answered
+        found = answered is not None and not answered.abstained and bool(answered.text)
+        outside = routed is not None and routed.out_of_scope
+        return self._served(
+            "pipeline",
+            out.text,
+            uses,
+            seconds,
+            handoff=outside or (answerer is not None and not found) or not out.text,
+            abstained=answerer is not None and not found,
+            label=routed.label if routed else None,
+            probability=routed.probability if routed else None,
+            out_of_scope=outside,
+            citations=answered.citations if answered and found else (),
+        )
+
+    def ask(self, question: str, scope: Scope, *, component: str | None = None, at: datetime | None = None) -> Served:
+        """One answer from the documents the asker may see, with citations, or none.
+
+        Raises:
+            NotFoundError: there is no such answer component, or several and none is named.
+        """
+        return self._alone("answer", component, Request(text=question, at=at), scope)
+
+    def route(self, text: str, *, component: str | None = None) -> Served:
+        """One classification.
+
+        Raises:
+            NotFoundError: there is no such classify component, or several and none is named.
+        """
+        return self._alone("classify", component, Request(text=text), Scope())
+
+    def write(self, request: Request, *, component: str | None = None) -> Served:
+        """One reply with the slots of `request` filled in, or none that fits.
+
+        Raises:
+            NotFoundError: there is no such write component, or several and none is named.
+        """
+        return self._alone("write", component, request, Scope())
+
+    def search(self, text: str, scope: Scope, k: int, *, mode: Mode = "fused") -> Served:
+        """The best `k` passages that the asker may see, best first; fused with the weight that the answering version chose.
+
+        Raises:
+            UserError: nothing is ingested yet.
+        """
+        if self._search is None:
+            raise UserError(
+                "there are no documents to search.",
+                remedy="Run `steelyard ingest` first.",
+                code="serving.no_documents",
+            )
+        start = perf_counter()
+        if mode == "lexical":
+            hits = self._search.lexical(text, scope, k)
+        elif mode == "dense":
+            hits = self._search.dense(text, scope, k)
+        else:
+            hits = self._search.fused(text, scope, k, self.dense_weight)
+        return self._served("search", "", [], perf_counter() - start, hits=tuple(hits))
+
+    @property
+    def dense_weight(self) -> float:
+        """The weight of meaning against words that the answering version chose; neutral where none chose one."""
+        chosen = (getattr(part.candidate, "dense_weight", None) for part in self.parts.values())
+        return next((float(one) for one in chosen if one is not None), NEUTRAL_WEIGHT)
+
+    def part(self, task: Task, name: str | None) -> LoadedPart:
+        """The part of a task: the named component, or the only one.
+
+        Raises:
+            NotFoundError: there is none, or several and none is named.
+        """
+        able = {component: part for component, part in self.parts.items() if part.task == task}
+        if name is None and len(able) == 1:
+            return next(iter(able.values()))
+        if name is not None and name in able:
+            return able[name]
+        listed = ", ".join(able) or "none"
+        what = f"no component '{name}'" if name is not None else ("several components" if able else "no component")
+        raise NotFoundError(
+            f"there {'are' if able and name is None else 'is'} {what} with task '{task}'.",
+            remedy=f"Components with this task that answer now: {listed}.",
+            code="serving.which_component",
+        )
+
+    def _only(self, task: Task) -> LoadedPart | None:
+        return self.part(task, None) if any(part.task == task for part in self.parts.values()) else None
+
+    def _alone(self, task: Task, component: str | None, request: Request, scope: Scope) -> Served:
+        part = self.part(task, component)
+        start = perf_counter()
+        output = part.candidate.predict(request, scope)
+        seconds = perf_counter() - start
+        return self._served(
+            task,
+            output.text,
+            [self._use(part, output)],
+            seconds,
+            handoff=output.abstained or output.out_of_scope,
+            abstained=output.abstained,
+            label=output.label,
+            probability=output.probability,
+            out_of_scope=output.out_of_scope,
+            citations=output.citations,
+        )
+
+    def _use(self, part: LoadedPart, output: Output) -> PartUse:
+        usage, record = output.usage, part.record
+        details: dict[str, Any] = dict(output.trace)
+        for name in ("label", "probability", "out_of_scope", "abstained"):
+            value = getattr(output, name)
+            if value is not None and value is not False:
+                details[name] = value
+        return PartUse(
+            component=record.component,
+            task=part.task,
+            candidate=record.candidate,
+            version=record.version,
+            dataset=record.dataset,
+            latency_ms=usage.seconds * 1000,
+            cost_usd=usage.seconds * self._usd_per_s,
+            tokens_in=usage.tokens_in,
+            tokens_cached=usage.tokens_cached,
+            tokens_out=usage.tokens_out,
+            passages=tuple(hit.passage.id for hit in output.hits),
+            details=details,
+        )
+
+    def _served(
+        self,
+        kind: Kind,
+        text: str,
+        parts: list[PartUse],
+        seconds: float,
+        *,
+        citations: tuple[Citation, ...] = (),
+        hits: tuple[Hit, ...] = (),
+        **more: Any,
+    ) -> Served:
+        return Served(
+            id=uuid4().hex,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            kind=kind,
+            text=text,
+            release=self.in_force.release,
+            generation=self.in_force.generation,
+            parts=tuple(parts),
+            latency_ms=seconds * 1000,
+            cost_usd=max(seconds * self._usd_per_s, sum(part.cost_usd for part in parts)),
+            citations=tuple(map(self._placed, citations)),
+            hits=hits,
+            **more,
+        )

@@ -1,0 +1,120 @@
+"""The release in force as a running pipeline: what it should be, and its parts loaded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from steelyard.candidates import CANDIDATES
+from steelyard.schema.errors import UserError
+from steelyard.schema.outputs import Request
+from steelyard.schema.scope import Scope
+from steelyard.schema.serving import InForce
+from steelyard.serving.current import Current
+from steelyard.serving.pipeline import LoadedPart, Pipeline
+from steelyard.serving.pulse import Pulse
+from steelyard.workspace.answering import version_for
+from steelyard.workspace.parts import Parts
+
+if TYPE_CHECKING:
+    from steelyard.config import Settings
+    from steelyard.workspace.paths import State
+
+KEPT_PARTS = 12
+"""Loaded versions that are kept: those of the release in force, of the one before, and of a few generations."""
+
+WARM_UP = "warm up"
+
+
+class Running:
+    """One workspace answering in this process: one encoder, one library and one index, shared by all requests.
+
+    `current` gives the pipeline in force; see `Current`. Nothing is loaded before `current.begin()`.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._loaded: OrderedDict[tuple[str, str, int, int | None], LoadedPart] = OrderedDict()
+        state = parts.state
+        self._pulse = Pulse((state.registry, state.corpus))
+        self.current = Current(self._pulse.read, lambda: in_force(parts), self.load)
+
+    @classmethod
+    def of(cls, settings: Settings, state: State) -> Running:
+        """A workspace's own parts, made for answering: each call of the encoder takes one thread, as many calls run side by side."""
+        one_thread = (
+            replace(settings, models=replace(settings.models, threads=1)) if not settings.models.threads else settings
+        )
+        return cls(Parts(state.root.parent, one_thread, state))
+
+    def load(self, wanted: InForce) -> Pipeline:
+        """The pipeline of these versions on this generation, every part of it warm; parts that are loaded already are taken as they are.
+
+        Raises:
+            ModelError: a file is missing, or is not what was registered.
+            StoreError: the index does not hold the generation.
+        """
+        toolbox = self.parts.toolbox
+        if toolbox.settings.corpus.store == "memory":
+            # It knows what was ingested when it was filled, and nothing that another process did since.
+            toolbox.__dict__.pop("store", None)
+            self._loaded.clear()
+        search = toolbox.search(toolbox.encoder, wanted.generation) if wanted.generation else None
+        loaded = {name: self._part(name, candidate, version, wanted) for name, candidate, version in wanted.versions}
+        return Pipeline(
+            wanted,
+            loaded,
+            search=search,
+            placed=toolbox.library.placed,
+            cpu_hour_usd=self.parts.settings.economics.cpu_hour_usd,
+        )
+
+    def close(self) -> None:
+        """Close the files that are open."""
+        self._pulse.close()
+        self.parts.toolbox.close()
+
+    def _part(self, component: str, candidate: str, version: int, wanted: InForce) -> LoadedPart:
+        on = wanted.generation if CANDIDATES.part(candidate).needs == "documents" else None
+        key = (component, candidate, version, on)
+        found = self._loaded.get(key)
+        if found is None:
+            record = self.parts.registry.get(component, candidate, version)
+            made = self.parts.training.load(record, on)
+            task = self.parts.examples.component(component).task
+            # What the first call loads is loaded now, so that no request waits for it.
+            made.predict(Request(text=WARM_UP), Scope())
+            found = LoadedPart(record=record, task=task, candidate=made)
+        self._loaded[key] = found
+        self._loaded.move_to_end(key)
+        while len(self._loaded) > KEPT_PARTS:
+            self._loaded.popitem(last=False)
+        return found
+
+
+def in_force(parts: Parts) -> InForce:
+    """What should answer now: the release, else what is recommended, else a plain candidate; a component without a version is left out.
+
+    Raises:
+        UserError: no component has a version that could answer, and there are no documents to search either.
+    """
+    release = parts.releases.in_force()
+    versions = []
+    for name, settings in parts.settings.components.items():
+        try:
+            record = version_for(parts, name, settings.task, None).record
+        except UserError:
+            continue
+        versions.append((name, record.candidate, record.version))
+    pinned = release is not None and release.pinned
+    generation = release.generation if release is not None and pinned else parts.toolbox.generation
+    if not versions and not generation:
+        raise UserError(
+            "there is nothing to serve: nothing is ingested and nothing is trained.",
+            remedy="Run `steelyard ingest` and `steelyard weigh` first.",
+            code="serving.nothing",
+        )
+    return InForce(
+        release=release.number if release else None, generation=generation, versions=tuple(versions), pinned=pinned
+    )
