@@ -63,6 +63,7 @@ def make_app(folder: Path | str) -> FastAPI:
     app.state.site = site
     for room in ROOMS:
         room.add_routes(app, site)
+    site.routes = app.routes
     check_rows(app.routes)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(SteelyardError, _pass_on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from steelyard.config import ServeSettings
+from steelyard.registry.keys import Keys
 from steelyard.schema.callers import ASK, Caller
 from steelyard.schema.errors import IdentityError
 from steelyard.schema.scope import Scope
@@ -13,7 +14,8 @@ from steelyard.schema.scope import Scope
 class Identity:
     """Names the caller of a request."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, keys: Keys) -> None:
+        self.keys = keys
         self._settings = settings
 
     def identify(
@@ -29,8 +31,11 @@ class Identity:
         Raises:
             IdentityError: nothing was shown that counts, and no scope is configured for callers without a key.
         """
+        written = headers.get("authorization")
+        if written is not None:
+            return self.keys.identify(written.partition(" ")[2].strip()).caller()
         name = self._settings.anonymous
-        if "authorization" in headers or name is None:
+        if name is None:
             raise IdentityError(
                 "nobody is named: the request shows neither a key nor a token.",
                 remedy="Send `Authorization: Bearer KEY`; `steelyard keys create NAME` makes one.",

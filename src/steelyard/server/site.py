@@ -6,11 +6,12 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from steelyard.registry.keys import Keys
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.releases import RequestTrace
 from steelyard.schema.scope import Scope
@@ -86,8 +87,9 @@ class Site:
         self.settings = self.workspace.settings
         self.running = self.workspace.running()
         self.audit: Audit = TraceLog(self.running.parts.requests, self.settings.releases.keep_questions)
-        self.identity = Identity(self.settings.serve)
+        self.identity = Identity(self.settings.serve, Keys(self.workspace.state.keys))
         self.watchers: list[Callable[[AnswerNote], None]] = []
+        self.routes: list[Any] = []
         self.ready = False
         self._threads = self.settings.serve.threads or max(2, os.cpu_count() or 2)
         self._waiting = 0
