@@ -42,6 +42,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
     """Add the routes."""
     _add_pipeline(app, site)
     _add_parts(app, site)
+    _add_search(app, site)
     _add_source(app, site)
 
 
@@ -113,6 +114,8 @@ def _add_parts(app: FastAPI, site: Site) -> None:
         )
         return JSONResponse(shown.written(served))
 
+
+def _add_search(app: FastAPI, site: Site) -> None:
     @app.post(
         "/api/search",
         tags=["parts"],
