@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from steelyard.models.artefact import Arrays, load_artefact, replace_file, save_artefact
 from steelyard.models.encoder import usable_threads
-from steelyard.models.fitting_plan import Batch, CurvePoint, Fitted, Plan, Stop, Trainable
+from steelyard.models.fitting_plan import Batch, CurvePoint, Fitted, Parted, Plan, Stop, Trainable
 from steelyard.schema.errors import ModelError
 
 CURVE = "curve.jsonl"
@@ -165,12 +165,14 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
         self._module.train()
-        loss = self._task.loss(
-            self._module, Batch(step=self._step, epoch=epoch, rows=rows.astype(np.int64), generator=generator)
-        )
-        self._losses.append(_number(float(loss.detach()), "loss", self._step))
+        batch = Batch(step=self._step, epoch=epoch, rows=rows.astype(np.int64), generator=generator)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        whole = 0.0
+        for part in self._task.parts(batch) if isinstance(self._task, Parted) else (batch,):
+            loss = self._task.loss(self._module, part)
+            whole += _number(float(loss.detach()), "loss", self._step)
+            loss.backward()
+        self._losses.append(whole)
         torch.nn.utils.clip_grad_norm_([parameter for _, parameter in self._trained()], plan.largest_gradient)
         self._optimizer.step()
         self._step += 1
@@ -178,9 +180,7 @@ class _Run:
             self._second_began = perf_counter()
 
     def _rate(self) -> float:
-        warm = max(1, round(self._plan.warm_up * self._planned))
-        rise, fall = (self._step + 1) / warm, (self._planned - self._step) / max(1, self._planned - warm)
-        return self._plan.learning_rate * min(1.0, rise, fall)
+        return self._plan.rate(self._step, self._planned)
 
     def _evaluate(self) -> None:
         begun = perf_counter()
@@ -343,7 +343,9 @@ def layer_of(name: str) -> int | None:
 
 
 def _kept_names(module: Any) -> list[str]:
-    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    # Tied weights have two names, and both are frozen or none.
+    every = module.named_parameters(remove_duplicate=False)
+    frozen = {name for name, parameter in every if not parameter.requires_grad}
     return [name for name in module.state_dict() if name not in frozen]
 
 

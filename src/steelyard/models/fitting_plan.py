@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,8 @@ Stop = Literal["done", "early", "budget"]
 class Plan:
     """How to train; everything here but `budget_s` and `checkpoint_s` is part of what the weights depend on.
 
-    `epochs` may be a fraction. The rate rises linearly over `warm_up` of the steps and falls linearly to 0. The score is taken
+    `epochs` may be a fraction. The rate rises linearly over `warm_up` of the steps and falls to 0, linearly or as half a cosine
+    wave (`schedule`; Loshchilov and Hutter, ICLR 2017, without restarts). The score is taken
     before the first step, every `evaluate_every` steps (None: every epoch) and after the last; training ends after `patience`
     scores in a row that were no better than the best. `budget_s` ends it as well, counted over all runs that a crash cut it
     into. When the first steps show that it will not do for all epochs, fewer are planned, so that the rate still falls to 0: then, and
@@ -36,6 +39,7 @@ class Plan:
     head_factor: float = 1.0
     layer_decay: float = 1.0
     warm_up: float = 0.1
+    schedule: Literal["linear", "cosine"] = "linear"
     weight_decay: float = 0.01
     largest_gradient: float = 1.0
     evaluate_every: int | None = None
@@ -47,15 +51,27 @@ class Plan:
     checkpoint_s: float = 30.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
+    def rate(self, step: int, planned: int) -> float:
+        """The learning rate of step `step` (from 0) of `planned`."""
+        warm = max(1, round(self.warm_up * planned))
+        rise, fall = (step + 1) / warm, (planned - step) / max(1, planned - warm)
+        if self.schedule == "cosine" and step >= warm:
+            fall = (1 - math.cos(math.pi * min(1.0, fall))) / 2
+        return self.learning_rate * min(1.0, rise, fall)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows of one step, int64, (rows,), from 0. `generator` is the step's own: draw negatives, pairs and masks from nothing else."""
+    """Rows of one step, int64, (rows,), from 0. `generator` is the step's own: draw negatives, pairs and masks from nothing else.
+
+    `whole` are all rows of the step where this is a part of it (see `Parted`), else None.
+    """
 
     step: int
     epoch: int
     rows: NDArray[np.int64]
     generator: np.random.Generator
+    whole: NDArray[np.int64] | None = None
 
 
 class Trainable(Protocol):
@@ -80,6 +96,14 @@ class Trainable(Protocol):
 
         Never of holdout rows: this chooses the weights.
         """
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A `Trainable` whose steps are too large for one pass: gradients of the parts are added up before the weights move."""
+
+    def parts(self, batch: Batch) -> Sequence[Batch]:
+        """The step in parts that hold each row once, with `whole` set; their losses must add up to the loss of the step."""
 
 
 @dataclass(frozen=True, kw_only=True)
