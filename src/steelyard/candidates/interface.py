@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from steelyard.models.generation import Generator
 from steelyard.models.interface import Encoder
@@ -78,3 +78,11 @@ class Candidate(Protocol):
 
         Needs only serving libraries: no torch, no scikit-learn.
         """
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A candidate that can give its text while it is being made: one that a generator reads or writes for."""
+
+    def stream(self, request: Request, scope: Scope) -> Iterator[str | Output]:
+        """Pieces of the text in order, then the output; the pieces together are the output's text. Otherwise as `Candidate.predict`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from steelyard.schema.callers import ASK
+from steelyard.schema.callers import ASK, OPERATE
 from steelyard.schema.errors import BrokenError
 
 OPEN = "open"
@@ -21,6 +21,10 @@ MATRIX: Mapping[tuple[str, str], str] = {
     ("POST", "/api/write"): ASK,
     ("POST", "/api/search"): ASK,
     ("GET", "/api/source"): ASK,
+    ("GET", "/api/decision"): OPERATE,
+    ("POST", "/v1/chat/completions"): ASK,
+    ("GET", "/v1/models"): ASK,
+    ("GET", "/v1/models/{model:path}"): ASK,
 }
 """(method, path as the route is written) to the role a caller needs."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from steelyard.registry.keys import Keys
@@ -33,6 +35,9 @@ log = logging.getLogger("steelyard.server")
 
 BUSY_RETRY_S = 1.0
 """When a request that found no room is told to come again."""
+
+STREAM_PIECES = 64
+"""Pieces of a streamed answer that wait for a slow reader before the generator waits too."""
 
 
 class Audit(Protocol):
@@ -159,6 +164,45 @@ class Site:
             return served
 
         return await self.work(whole)
+
+    async def stream(
+        self,
+        who: Caller,
+        scope: Scope,
+        question: str,
+        make: Callable[[Pipeline], Iterator[str | Served]],
+    ) -> AsyncIterator[str | Served]:
+        """The pieces of an answer as they are made, then the whole, which the audit keeps before it is given.
+
+        A reader who leaves early stops nothing: what was begun is finished and kept, as part of it was read.
+
+        Raises:
+            UnavailableError, SteelyardError: as `work`, and as the pipeline.
+        """
+        sender, receiver = anyio.create_memory_object_stream[str | Served](max_buffer_size=STREAM_PIECES)
+
+        def whole() -> None:
+            gone = False
+            for piece in make(self.running.current.get()):
+                if isinstance(piece, Served):
+                    self.keep(AnswerNote(served=piece, caller=who, scope=scope, question=question))
+                try:
+                    if not gone:
+                        anyio.from_thread.run(sender.send, piece)
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    gone = True
+
+        async def run() -> None:
+            try:
+                await self.work(whole)
+            finally:
+                await sender.aclose()
+
+        task = asyncio.create_task(run())
+        async with receiver:
+            async for piece in receiver:
+                yield piece
+        await task
 
     def keep(self, record: AnswerNote) -> None:
         """Let the audit keep an answer, then tell the watchers."""

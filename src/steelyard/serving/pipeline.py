@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Literal
 from uuid import uuid4
 
-from steelyard.candidates.interface import Candidate, Search
+from steelyard.candidates.interface import Candidate, Search, Streaming
 from steelyard.candidates.system import System
 from steelyard.components.fusion import NEUTRAL_WEIGHT
 from steelyard.schema.corpus import Citation, Hit
@@ -134,6 +134,32 @@ class Pipeline:
             hits = self._search.fused(text, scope, k, self.dense_weight)
         return self._served("search", "", [], perf_counter() - start, hits=tuple(hits))
 
+    def alone(self, component: str, request: Request, scope: Scope) -> Served:
+        """The output of one component, whatever its task.
+
+        Raises:
+            NotFoundError: there is no such component, or none of its versions answers now.
+        """
+        return self._alone(self._named(component).task, component, request, scope)
+
+    def stream(self, component: str | None, request: Request, scope: Scope) -> Iterator[str | Served]:
+        """The pieces of a text as they are made, then the whole: of one component, or of the pipeline.
+
+        Only a generator makes pieces (see `Streaming`), and only where its words are the last word: a writer's reply, like every quoted
+        answer, is there at once. Together the pieces are the text.
+
+        Raises:
+            NotFoundError: as `alone` and `respond`.
+        """
+        if component is not None:
+            part = self._named(component)
+            if part.task == "answer" and isinstance(part.candidate, Streaming):
+                yield from self._streamed(part, part.candidate, request, scope)
+            else:
+                yield self.alone(component, request, scope)
+        else:
+            yield self.respond(request, scope)
+
     @property
     def dense_weight(self) -> float:
         """The weight of meaning against words that the answering version chose; neutral where none chose one."""
@@ -159,6 +185,26 @@ class Pipeline:
             code="serving.which_component",
         )
 
+    def _named(self, component: str) -> LoadedPart:
+        found = self.parts.get(component)
+        if found is None:
+            raise NotFoundError(
+                f"there is no component '{component}' that answers now.",
+                remedy=f"There are: {', '.join(self.parts) or 'none'}.",
+                code="serving.unknown_component",
+            )
+        return found
+
+    def _streamed(
+        self, part: LoadedPart, streaming: Streaming, request: Request, scope: Scope
+    ) -> Iterator[str | Served]:
+        start = perf_counter()
+        for piece in streaming.stream(request, scope):
+            if isinstance(piece, Output):
+                yield self._of_one(part, piece, perf_counter() - start)
+            else:
+                yield piece
+
     def _only(self, task: Task) -> LoadedPart | None:
         return self.part(task, None) if any(part.task == task for part in self.parts.values()) else None
 
@@ -166,9 +212,11 @@ class Pipeline:
         part = self.part(task, component)
         start = perf_counter()
         output = part.candidate.predict(request, scope)
-        seconds = perf_counter() - start
+        return self._of_one(part, output, perf_counter() - start)
+
+    def _of_one(self, part: LoadedPart, output: Output, seconds: float) -> Served:
         return self._served(
-            task,
+            part.task,
             output.text,
             [self._use(part, output)],
             seconds,

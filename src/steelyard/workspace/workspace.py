@@ -249,6 +249,21 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
 
         return movable_decision(self._parts())
 
+    def last_decision(self) -> dict[str, Any]:
+        """What `weigh` wrote last, as in decision.json.
+
+        Raises:
+            NotFoundError: nothing was weighed yet.
+        """
+        from steelyard.schema.errors import NotFoundError
+
+        found = self._last_decision()
+        if found is None:
+            raise NotFoundError(
+                "nothing was decided yet.", remedy="Run `steelyard weigh` first.", code="workspace.no_decision"
+            )
+        return found
+
     def _last_decision(self) -> dict[str, Any] | None:
         """What `weigh` wrote last; None when it never did, or somebody wrote something else over it."""
         try:
