@@ -15,7 +15,8 @@ from steelyard.schema.errors import MissingExtraError, NotFoundError, nearest
 class Part:
     """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
 
-    Candidates also carry `approach`, `task`, what they need (`documents`), whether they are the plain baseline of their task,
+    Candidates also carry `approach`, `task`, what they need (`documents`, or `generator`: then `reads_documents` says whether they need
+    those too), whether they are the plain baseline of their task,
     whether their fit changes the encoder's own weights, and whether what comes out depends on how long they may train
     (`trains`). One that is built `on_request` takes minutes: it joins where the settings' `candidates` or a command name it.
     """
@@ -30,6 +31,12 @@ class Part:
     tunes_encoder: bool = False
     trains: bool = False
     on_request: bool = False
+    reads_documents: bool = False
+
+    @property
+    def needs_documents(self) -> bool:
+        """Whether it works on passages."""
+        return self.needs == "documents" or self.reads_documents
 
 
 class Catalog:

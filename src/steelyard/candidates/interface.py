@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from steelyard.models.generation import Generator
 from steelyard.models.interface import Encoder
-from steelyard.schema.corpus import Hit
+from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request
 from steelyard.schema.scope import Scope
@@ -27,6 +27,9 @@ class Search(Protocol):
     def fused(self, text: str, scope: Scope, k: int, dense_weight: float) -> list[Hit]:
         """Best by convex fusion: dense_weight * dense + (1 - dense_weight) * bm25, both scaled to 0..1 per query."""
 
+    def visible(self, scope: Scope) -> list[Passage]:
+        """All passages that the asker may see, in passage-id order."""
+
 
 def _silent(done: int, total: int) -> None:
     """Report no progress."""
@@ -38,7 +41,8 @@ class Tools:
 
     `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
     nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says. `generator` is None where the
-    settings name none; its calls are metered, kept and capped.
+    settings name none; its calls are metered, kept and capped. `style_guide` is the house style in words, for writers with a generator;
+    `unsupported` says what becomes of a generated sentence that no passage says: it is dropped, or marked.
     """
 
     encoder: Encoder
@@ -48,6 +52,8 @@ class Tools:
     work: Path | None = None
     budget_s: float | None = None
     generator: Generator | None = None
+    style_guide: str = ""
+    unsupported: Literal["drop", "mark"] = "drop"
     progress: Callable[[int, int], None] = field(default=_silent)
 
 

@@ -72,7 +72,7 @@ class Decliner:
         ever declined.
         """
         if len(features) < FEWEST_ROWS or min(int(right.sum()), int((~right).sum())) < FOLDS:
-            return cls._never(right)
+            return cls._never(right, features.shape[-1] if features.size else len(EVIDENCE))
         from sklearn.model_selection import StratifiedKFold
 
         fitted = cls(_coefficients(features, right), 0.0)
@@ -84,10 +84,9 @@ class Decliner:
         return fitted
 
     @classmethod
-    def _never(cls, right: NDArray[np.bool_]) -> Self:
+    def _never(cls, right: NDArray[np.bool_], width: int) -> Self:
         # (right + 1) / (rows + 2): Laplace's rule of succession, a probability that is never 0 or 1.
         share = (int(right.sum()) + 1) / (len(right) + 2)
-        width = len(EVIDENCE)
         rows = np.vstack([np.zeros(width + 1), np.ones(width + 1), np.zeros(width + 1)])
         rows[2, -1] = np.log(share / (1 - share))
         return cls(rows, 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from steelyard.components.copies import distinct, newer_first
 from steelyard.components.fusion import DENSE, LEXICAL, convex
 from steelyard.models.interface import Encoder, Vectors
-from steelyard.schema.corpus import Hit
+from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Scope
 from steelyard.stores.interface import Store
 from steelyard.stores.rows import SCORE_DECIMALS
@@ -59,6 +59,10 @@ class Retriever:
             return []
         vector = self._vector(text)
         return self._filled(lambda depth: self._fuse(text, vector, scope, depth, dense_weight), k)
+
+    def visible(self, scope: Scope) -> list[Passage]:
+        """All passages of the generation that the asker may see, copies too, in passage-id order."""
+        return self.store.passages(scope, self.generation)
 
     def _vector(self, text: str) -> Vectors:
         # Not remembered between calls: each candidate must pay for its own queries, or the second one measured looks

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from steelyard.candidates import CANDIDATES
+from steelyard.candidates.answer_generated import CONTEXT_PASSAGES
+from steelyard.candidates.classify_prompted import FEW_SHOTS, RETRIEVED_SHOTS
+from steelyard.candidates.write_prompted import SHOWN_REPLIES
+from steelyard.catalog import Part
 from steelyard.config import EconomicsSettings
 from steelyard.economics.prices import load_prices
 from steelyard.evaluation.bakeoff import Listed, Unmeasured
@@ -18,9 +23,6 @@ TUNED_MODEL = "open-8b-hosted"
 """The model that stands for tuning: an open one of 8 billion parameters, hosted per token, adapters included."""
 
 SYSTEM_TOKENS = 300
-FEW_SHOTS = 24
-RETRIEVED_SHOTS = 8
-CONTEXT_PASSAGES = 6
 COUNTED_ROWS = 200
 """Rows whose tokens are counted; their mean is stable long before."""
 
@@ -40,65 +42,47 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One candidate with a generator: which tokens a request carries."""
+    """Which tokens a request of a candidate with a generator carries, and the model that it is priced with."""
 
-    name: str
-    approach: Approach
-    role: str
     model: str = HOSTED_MODEL
     shots: int = 0
     passages: int = 0
     whole_corpus: bool = False
     tuned: bool = False
+    fixed: bool = False
 
 
-PLANS: dict[Task, tuple[Plan, ...]] = {
-    "classify": (
-        Plan(name="zero-shot", approach="prompt", role="the label list in a prompt"),
-        Plan(name="few-shot", approach="prompt", role="a fixed set of labelled examples in a prompt", shots=FEW_SHOTS),
-        Plan(
-            name="retrieved-few-shot",
-            approach="rag",
-            role="the nearest labelled examples in a prompt",
-            shots=RETRIEVED_SHOTS,
-        ),
+PLANS: dict[str, Plan] = {
+    "zero-shot": Plan(),
+    "few-shot": Plan(shots=FEW_SHOTS, fixed=True),
+    "retrieved-few-shot": Plan(shots=RETRIEVED_SHOTS),
+    "no-context": Plan(),
+    "whole-corpus": Plan(whole_corpus=True),
+    "rag-generator": Plan(passages=CONTEXT_PASSAGES),
+    "lora-closed-book": Plan(model=TUNED_MODEL, tuned=True),
+    "lora-raft": Plan(model=TUNED_MODEL, passages=CONTEXT_PASSAGES, tuned=True),
+    "style-few-shot": Plan(shots=SHOWN_REPLIES),
+    "lora-writer": Plan(model=TUNED_MODEL, tuned=True),
+}
+"""By the name of the candidate; what it is and does stands in the table of candidates."""
+
+
+AWAITED: dict[str, Part] = {
+    "lora-closed-book": Part(
+        "", "a LoRA adapter without documents", task="answer", approach="fine_tune", needs="generator"
     ),
-    "answer": (
-        Plan(name="no-context", approach="prompt", role="the question alone"),
-        Plan(name="whole-corpus", approach="prompt", role="every document in a cached prompt", whole_corpus=True),
-        Plan(name="rag-generator", approach="rag", role="retrieved passages in a prompt", passages=CONTEXT_PASSAGES),
-        Plan(
-            name="lora-closed-book",
-            approach="fine_tune",
-            role="a LoRA adapter without documents",
-            model=TUNED_MODEL,
-            tuned=True,
-        ),
-        Plan(
-            name="lora-raft",
-            approach="hybrid",
-            role="a LoRA adapter trained with retrieved passages and distractors",
-            model=TUNED_MODEL,
-            passages=CONTEXT_PASSAGES,
-            tuned=True,
-        ),
+    "lora-raft": Part(
+        "",
+        "a LoRA adapter trained with retrieved passages and distractors",
+        task="answer",
+        approach="hybrid",
+        needs="generator",
     ),
-    "write": (
-        Plan(
-            name="style-few-shot",
-            approach="prompt",
-            role="the style guide and approved replies in a prompt",
-            shots=FEW_SHOTS,
-        ),
-        Plan(
-            name="lora-writer",
-            approach="fine_tune",
-            role="a LoRA adapter on approved replies",
-            model=TUNED_MODEL,
-            tuned=True,
-        ),
+    "lora-writer": Part(
+        "", "a LoRA adapter on approved replies", task="write", approach="fine_tune", needs="generator"
     ),
 }
+"""Candidates that are priced and cannot be built by this version; one that the table of candidates has is built from there."""
 
 
 def count_tokens(
@@ -124,21 +108,24 @@ def unmeasured_candidates(
     """The task's generator candidates with their cost; names in `taken` were measured and are left out."""
     prices = load_prices()
     found = []
-    for place, plan in enumerate(PLANS[task]):
-        if plan.name in taken or (plan.whole_corpus and not counts.corpus) or (plan.passages and not counts.passage):
+    for place, (name, part) in enumerate({**AWAITED, **dict(CANDIDATES)}.items()):
+        plan = PLANS.get(name)
+        if part.task != task or part.needs != "generator" or plan is None or name in taken:
             continue
+        if (plan.whole_corpus and not counts.corpus) or (plan.passages and not counts.passage):
+            continue
+        approach: Approach = part.approach  # type: ignore[assignment]
         price = prices.price(plan.model)
         cost = GeneratorCost(
-            name=plan.name,
-            approach=plan.approach,
+            name=name,
+            approach=approach,
             task=task,
             system_tokens=0 if plan.whole_corpus else SYSTEM_TOKENS,
             question_tokens=counts.question,
-            context_tokens=plan.passages * counts.passage
-            + (plan.shots * counts.example if plan.approach == "rag" else 0),
+            context_tokens=plan.passages * counts.passage + (0 if plan.fixed else plan.shots * counts.example),
             # What every request shares is read from the provider's cache: the corpus, or a fixed set of examples.
             cached_tokens=(counts.corpus + SYSTEM_TOKENS if plan.whole_corpus else 0)
-            + (plan.shots * counts.example if plan.approach == "prompt" else 0),
+            + (plan.shots * counts.example if plan.fixed else 0),
             output_tokens=counts.answer,
             input_usd_per_million=float(price.input or 0),
             cached_usd_per_million=float(price.cached if price.cached is not None else price.input or 0),
@@ -146,9 +133,7 @@ def unmeasured_candidates(
             training_examples=train_rows if plan.tuned else 0,
             training_usd_per_million=float(price.training or 0) if plan.tuned else 0.0,
         )
-        listed = Listed(
-            name=plan.name, approach=plan.approach, role=f"{plan.role} ({plan.model})", simplicity=100 + place
-        )
+        listed = Listed(name=name, approach=approach, role=f"{part.role} ({plan.model})", simplicity=100 + place)
         found.append(Unmeasured(listed=listed, why=WHY, option=generator_option(cost, economics)))
     return found
 

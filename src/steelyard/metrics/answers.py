@@ -91,7 +91,8 @@ def citation_validity(output: Output, stored_text: Callable[[str, str], str | No
     """Share of citations whose quote is exactly the characters [start:end) of the stored version, 0.0 to 1.0.
 
     `stored_text(document, version)` gives a version's text, None when there is none: such a citation is not valid. An
-    answer without citations is 0.0; a declined one is not scored.
+    answer without citations is 0.0; a declined one is not scored. Where a model cited passages that it was never given, each counts as
+    one that is not valid.
     """
     if output.abstained or not output.text:
         return Unscored("nothing was answered")
@@ -102,7 +103,8 @@ def citation_validity(output: Output, stored_text: Callable[[str, str], str | No
         text = stored_text(citation.document, citation.version)
         inside = text is not None and 0 <= citation.start < citation.end <= len(text)
         valid += bool(inside and text is not None and text[citation.start : citation.end] == citation.quote)
-    return valid / len(output.citations)
+    foreign = output.grounding.foreign_citations if output.grounding is not None else 0
+    return valid / (len(output.citations) + foreign)
 
 
 def leaks(

@@ -7,6 +7,7 @@ SteelyardError
 │   ├── FactsError             a facts, scenario or price file
 │   ├── NotFoundError          a named thing does not exist (component, candidate, version, model, generation)
 │   ├── MissingExtraError      an optional library is not installed
+│   ├── CannotBuildError       a candidate cannot be built here, for a reason that its figures show; the others can
 │   ├── IdentityError          a caller of the server who is nobody: no key or token, or one that does not count
 │   ├── ForbiddenError         a caller who is known and may not do this
 │   ├── LimitError             a caller who asks too often, or for too much at once
@@ -87,6 +88,10 @@ class NotFoundError(UserError):
 
 class MissingExtraError(UserError):
     """An optional library is missing; the message names the extra to install."""
+
+
+class CannotBuildError(UserError):
+    """A candidate cannot be built here, for a reason that its figures show; a bake-off lists it with the reason and goes on."""
 
 
 class StoppedError(UserError):

@@ -25,13 +25,18 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one call used. Tokens by class; seconds are wall time; `encoder_tokens` went through an embedded encoder."""
+    """What one call used.
+
+    Tokens by class; seconds are wall time; `encoder_tokens` went through an embedded encoder; `usd` is what a generator's calls cost when
+    they were made, also where their answers were kept from then.
+    """
 
     tokens_in: int = 0
     tokens_cached: int = 0
     tokens_out: int = 0
     encoder_tokens: int = 0
     seconds: float = 0.0
+    usd: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
         """Both uses together."""
@@ -41,7 +46,20 @@ class Usage:
             tokens_out=self.tokens_out + other.tokens_out,
             encoder_tokens=self.encoder_tokens + other.encoder_tokens,
             seconds=self.seconds + other.seconds,
+            usd=self.usd + other.usd,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """What the check of a generated answer found.
+
+    Its sentences, those that no cited passage says, and citations of passages that were never given.
+    """
+
+    sentences: int
+    unsupported: int = 0
+    foreign_citations: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +69,9 @@ class Output:
     classify fills `label`, `probability` (calibrated, 0 to 1), `out_of_scope`. answer fills `text`, `abstained` and
     `citations`; `hits` are the passages that were used, all visible to the asker. write fills `text` (finished reply)
     and `template` (the reply before its slots were filled). `text` is "" when the candidate declined.
+
+    Where a generator took part, `well_formed` says whether its output was of the form that was asked for, and `grounding` what the check
+    of a generated answer found.
     """
 
     text: str = ""
@@ -63,3 +84,5 @@ class Output:
     template: str | None = None
     usage: Usage = Usage()
     trace: tuple[tuple[str, str], ...] = ()
+    well_formed: bool | None = None
+    grounding: Grounding | None = None

@@ -15,6 +15,10 @@ PARTS_OF_A_RESULT = ("candidates", "components", "dataset", "metrics", "models",
 """Rooms whose code can change what a fit or a run gives."""
 
 
+PARTS_IN_FILES = frozenset({".py", ".j2"})
+"""Code, and prompts."""
+
+
 def fingerprint(**parts: Any) -> str:
     """SHA-256, in hex, of named JSON values; their order does not matter."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
@@ -27,7 +31,7 @@ def code_fingerprint() -> str:
     package = Path(__file__).parents[1]
     whole = hashlib.sha256()
     for room in PARTS_OF_A_RESULT:
-        for path in sorted((package / room).rglob("*.py")):
+        for path in sorted(one for one in (package / room).rglob("*") if one.suffix in PARTS_IN_FILES):
             whole.update(path.relative_to(package).as_posix().encode())
             whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
