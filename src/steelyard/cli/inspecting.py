@@ -17,14 +17,17 @@ def register(app: typer.Typer) -> None:
 
 
 def status(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Show the state of the workspace: corpus, data, versions, the last decision, and what is out of date."""
+    """Show the state of the workspace: corpus, data, versions, traffic, spend, alerts, the last decision, and whether it still holds."""
     found = open_workspace(context).status()
     if as_json:
         write_json(found)
         return
     from steelyard.cli.tables import show_status
+    from steelyard.cli.watch_view import show_watched
 
-    show_status(console(), found)
+    out = console()
+    show_status(out, found)
+    show_watched(out, found["watched"])
 
 
 def quality(

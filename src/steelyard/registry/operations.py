@@ -144,6 +144,8 @@ class Operations:
             f"SELECT {', '.join(names)} FROM hours WHERE hour >= ? AND hour < ? AND dimension IN ({marks}) "
             f"AND arm IN ({', '.join('?' * len(arms))}) GROUP BY {', '.join(grouped)} ORDER BY {', '.join(grouped)}"
         )
+        if not self.path.is_file():
+            return []
         with self.connect() as connection:
             rows = connection.execute(
                 query, (int(since) // HOUR_S, -(-int(until) // HOUR_S), *dimensions, *arms)
@@ -159,12 +161,16 @@ class Operations:
             f"SELECT hour * {HOUR_S} AS at, component, slice, {names} FROM hours WHERE hour >= ? AND hour < ? "
             "AND dimension = ? AND arm != 'shadow' GROUP BY hour, component, slice ORDER BY hour, component, slice"
         )
+        if not self.path.is_file():
+            return []
         with self.connect() as connection:
             found = connection.execute(query, (int(since) // HOUR_S, -(-int(until) // HOUR_S), dimension)).fetchall()
         return [dict(row) for row in found]
 
     def first(self) -> float | None:
         """The begin of the first hour with calls (UTC seconds); None before any."""
+        if not self.path.is_file():
+            return None
         with self.connect() as connection:
             row = connection.execute("SELECT MIN(hour) FROM hours").fetchone()
         return None if row[0] is None else float(row[0] * HOUR_S)
@@ -178,6 +184,16 @@ class Operations:
         with self.connect() as connection:
             return [dict(row) for row in connection.execute(query, (trial, since, until))]
 
+    def error_codes(self, since: float) -> dict[str, int]:
+        """How often each error code came since a time (UTC seconds), of the calls that are still kept one by one."""
+        if not self.path.is_file():
+            return {}
+        query = (
+            "SELECT error, COUNT(*) FROM answers WHERE at >= ? AND error IS NOT NULL AND arm != 'shadow' GROUP BY error"
+        )
+        with self.connect() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(query, (since,))}
+
     def recent_latencies(self, component: str, last: int) -> list[float]:
         """The latencies in milliseconds of the `last` calls of a component that production answered without an error, newest first."""
         query = (
@@ -189,6 +205,8 @@ class Operations:
 
     def calls(self, request: str) -> list[dict[str, Any]]:
         """The calls that answered a request, by its id; none when it is unknown or longer ago than calls are kept."""
+        if not self.path.is_file():
+            return []
         with self.connect() as connection:
             query = "SELECT * FROM answers WHERE id = ? AND arm != 'shadow' ORDER BY rowid"
             return [dict(row) for row in connection.execute(query, (request,))]

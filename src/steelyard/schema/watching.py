@@ -175,7 +175,7 @@ class RouterDrift:
 class Spend:
     """One component's money in the month so far and expected to its end, beside the plan, in USD.
 
-    Lines are `inference` (what the calls were metered at) and `handoffs` (declined calls at the price of a person). The plan is what the
+    Lines are `calls` (what they were metered at) and `handoffs` (declined calls at the price of a person). The plan is what the
     decision foresaw for a month of the planned traffic. `expected_low` and `expected_high` bound the month at 95 % from day to day spread;
     None before enough days.
     """

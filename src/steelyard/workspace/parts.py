@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from steelyard.config import Settings
+from steelyard.registry.feedback import FeedbackLog
 from steelyard.registry.ledger import Ledger
+from steelyard.registry.operations import Operations
 from steelyard.registry.releases import Releases
 from steelyard.registry.requests import RequestLog
 from steelyard.registry.versions import Registry
@@ -32,6 +34,8 @@ class Parts:
         self.registry = Registry(state.registry)
         self.releases = Releases(self.registry)
         self.requests = RequestLog(state.requests)
+        self.operations = Operations(state.operations)
+        self.feedback = FeedbackLog(state.feedback)
 
     @cached_property
     def training(self) -> Training:

@@ -73,6 +73,26 @@ class State:
         return self.root / "audit.sqlite"
 
     @property
+    def operations(self) -> Path:
+        """Calls of the last days, and their sums by hour (SQLite); deleting it loses the history of the traffic."""
+        return self.root / "operations.sqlite"
+
+    @property
+    def trials(self) -> Path:
+        """Canaries and shadows, and what was seen of them (SQLite)."""
+        return self.root / "trials.sqlite"
+
+    @property
+    def feedback(self) -> Path:
+        """What people said of answers (SQLite); cannot be rebuilt."""
+        return self.root / "feedback.sqlite"
+
+    @property
+    def watched(self) -> Path:
+        """The decision's arithmetic on measured inputs, as last computed (JSON)."""
+        return self.root / "decision-now.json"
+
+    @property
     def curves(self) -> Path:
         """Learning curves with their trials, by component."""
         return self.root / "curves"

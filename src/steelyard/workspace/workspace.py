@@ -15,6 +15,7 @@ from steelyard.workspace.custody_verbs import CustodyVerbs
 from steelyard.workspace.data_verbs import DataVerbs
 from steelyard.workspace.paths import State, write_whole
 from steelyard.workspace.release_verbs import ReleaseVerbs
+from steelyard.workspace.watch_verbs import WatchVerbs
 
 if TYPE_CHECKING:
     from threading import Event
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 JSON_FILE = "decision.json"
 
 
-class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
+class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, WatchVerbs):
     """The folder a user owns: steelyard.toml, sources and examples; what is derived lives in `.steelyard`.
 
     Opening reads the settings and nothing else.
@@ -234,10 +235,10 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs):
         return Running.of(self.settings, self.state)
 
     def status(self) -> dict[str, Any]:
-        """The state of the workspace: corpus, components, the last decision, and what is out of date."""
+        """The state of the workspace: corpus, components, the last decision, what is out of date, and what is watched."""
         from steelyard.workspace.checking import workspace_status
 
-        return workspace_status(self._parts(), self._last_decision())
+        return {**workspace_status(self._parts(), self._last_decision()), "watched": self.watched().to_json()}
 
     def decision(self) -> MovableDecision:
         """The last decision, which may be taken again under other numbers without measuring anything.
