@@ -161,11 +161,23 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
             f"{one['questions']} questions, generation {one['generation']} (`steelyard quality` shows the trend)",
             markup=False,
         )
+    if status["generator"]:
+        out.print(_generator(status["generator"]), markup=False)
     asked = [(name, one["retrain"]["why"]) for name, one in status["components"].items() if one.get("retrain")]
     _notes(out, [(f"retrain {name}", why) for name, why in asked])
     out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)
+
+
+def _generator(one: Mapping[str, Any]) -> str:
+    """Whether the generator can be called, and what it cost."""
+    cap = "" if one["cap_usd"] is None else f" of at most {one['cap_usd']:.2f} USD"
+    head = (
+        f"generator {one['name']}: {one['month_usd']:.2f} USD this month{cap}, {one['spent']['calls']:,} calls in all"
+    )
+    problem = one["problem"]
+    return head if problem is None else f"{head}; cannot be called: {problem['message']} {problem['remedy']}"
 
 
 def _freshness(source: Mapping[str, Any]) -> str:

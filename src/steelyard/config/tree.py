@@ -141,6 +141,8 @@ class GeneratorSettings:
     """Address of the endpoint (`openai`), as a rule ending in `/v1`."""
     model: str | None = None
     """Name of the model at the endpoint (`openai`)."""
+    answers_as: str | None = None
+    """Name that the server gives its model in answers, where that is another than `model`; an answer by any other is an error."""
     key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself never stands in a file. None: the server asks for none."""
     path: str | None = None

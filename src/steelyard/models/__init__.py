@@ -1,4 +1,4 @@
-"""Encoders, their conversion and metering, and artefacts on disk. Loads nothing heavy until a part is used."""
+"""Encoders and generators, their conversion and metering, and artefacts on disk. Loads nothing heavy until a part is used."""
 
 from steelyard.catalog import Catalog, Part
 
@@ -13,3 +13,20 @@ ENCODERS = Catalog(
         ),
     },
 )
+
+GENERATORS = Catalog(
+    "generator",
+    {
+        "openai": Part(
+            "steelyard.models.openai_generator:OpenAIGenerator",
+            "any OpenAI-compatible server: hosted, vLLM, Ollama, llama.cpp",
+            extra="generate",
+        ),
+        "transformers": Part(
+            "steelyard.models.local_generator:LocalGenerator",
+            "a local folder of safetensors, on CPU or CUDA; nothing is downloaded",
+            extra="train",
+        ),
+    },
+)
+"""Language models behind one protocol, by the settings' `kind`."""

@@ -15,7 +15,8 @@ class Meter:
     """Adds up the model calls made while it is open, in its own context.
 
     `usage.seconds` is the wall time since the meter was opened (fixed once it is closed), so it goes into an `Output`
-    as it is; `model_s` is the part of it spent inside model calls.
+    as it is; `model_s` is the part of it spent inside model calls. A kept answer of a generator counts with the seconds that it took
+    when it was made, so a repeated measurement measures the same latency.
     """
 
     def __init__(self) -> None:
@@ -23,21 +24,24 @@ class Meter:
         self._total = Usage()
         self._opened = perf_counter()
         self._closed: float | None = None
+        self._spared = 0.0
 
     @property
     def usage(self) -> Usage:
         """Tokens of all calls so far, and the wall seconds since the meter was opened."""
         end = perf_counter() if self._closed is None else self._closed
-        return replace(self._total, seconds=end - self._opened)
+        return replace(self._total, seconds=end - self._opened + self._spared)
 
     @property
     def model_s(self) -> float:
         """Seconds spent inside model calls."""
         return self._total.seconds
 
-    def add(self, usage: Usage) -> None:
-        """Count one call."""
+    def add(self, usage: Usage, *, waited: bool = True) -> None:
+        """Count one call; `waited` False: its seconds did not pass now, its answer was kept."""
         self.calls += 1
+        if not waited:
+            self._spared += usage.seconds
         self._total = self._total + usage
 
     def close(self) -> None:
@@ -70,7 +74,7 @@ def metered() -> Iterator[Meter]:
         _open_meters.reset(token)
 
 
-def record(usage: Usage) -> None:
-    """Count one model call in every open meter of this context; without an open meter nothing happens."""
+def record(usage: Usage, *, waited: bool = True) -> None:
+    """Count one model call in every open meter of this context; without an open meter nothing happens. `waited`: see `Meter.add`."""
     for meter in _open_meters.get():
-        meter.add(usage)
+        meter.add(usage, waited=waited)

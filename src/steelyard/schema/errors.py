@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steelyard.schema.findings import Finding
+    from steelyard.schema.generation import TokenUse
 
 
 class SteelyardError(Exception):
@@ -140,7 +141,22 @@ class ModelError(BrokenError):
 
 
 class GeneratorError(ModelError):
-    """One call to a generator failed for good, after its retries; the next one may succeed."""
+    """One call to a generator failed for good, after its retries; the next one may succeed.
+
+    `use` is what its tries used all the same, where the server told: it is paid for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str = "",
+        remedy: str = "",
+        code: str = "generator.failed",
+        use: TokenUse | None = None,
+    ) -> None:
+        self.use = use
+        super().__init__(message, where=where, remedy=remedy, code=code)
 
 
 def nearest(name: str, known: Sequence[str], n: int = 1) -> list[str]:

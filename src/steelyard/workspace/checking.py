@@ -14,6 +14,7 @@ from steelyard.schema.progress import Report
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
+from steelyard.workspace.generating import generator_findings, generator_status
 from steelyard.workspace.quality import kept_quality
 
 SEVERITIES = ("error", "warning", "note")
@@ -24,9 +25,11 @@ def check_workspace(parts: Parts, report: Report) -> list[Finding]:
     from steelyard.workspace.auditing import Audit
 
     found = Audit(parts.examples, parts.toolbox, parts.settings, parts.state).findings(report)
-    report("check examples", 1, 2)
+    report("check examples", 1, 3)
     found += _source_findings(parts)
-    report("check sources", 2, 2)
+    report("check sources", 2, 3)
+    found += generator_findings(parts.settings.models.generator, parts.folder)
+    report("check generator", 3, 3)
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.file or "", one.row or 0))
 
 
@@ -89,6 +92,7 @@ def workspace_status(parts: Parts, last: dict[str, Any] | None) -> dict[str, Any
         "workspace": parts.settings.workspace.name,
         "corpus": corpus,
         "components": components,
+        "generator": generator_status(parts.settings.models.generator, parts.folder, parts.toolbox.calls),
         "quality": [one.to_json() for one in kept_quality(parts.state.quality)],
         "last_decision": None if last is None else last["created"],
         "next": _next(parts, corpus, components, last),

@@ -84,6 +84,7 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
         for folder in models.values():
             shutil.rmtree(folder, ignore_errors=True)
         _empty_row_vectors(parts)
+        parts.toolbox.calls.forget_answers()
         report("erase", 3, 4)
         found = tuple(_holding(parts.state.root, erased))
         report("erase", 4, 4)

@@ -48,6 +48,11 @@ class State:
         return self.root / "runs"
 
     @property
+    def calls(self) -> Path:
+        """Calls to generators, what they cost, and their answers (SQLite); what was spent cannot be rebuilt."""
+        return self.root / "calls.sqlite"
+
+    @property
     def quality(self) -> Path:
         """Retrieval quality by generation (JSON)."""
         return self.root / "quality.json"

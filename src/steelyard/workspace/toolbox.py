@@ -17,6 +17,9 @@ from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.removal import is_unfinished
+from steelyard.models.call_ledger import CallLedger
+from steelyard.models.generation import Generator
+from steelyard.models.generator_loading import metered_generator
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
 from steelyard.models.vector_cache import CachedEncoder
@@ -26,6 +29,7 @@ from steelyard.schema.progress import Report
 from steelyard.schema.scope import EVERYONE, Access, Scope
 from steelyard.stores import STORES
 from steelyard.stores.interface import Staged, Store
+from steelyard.workspace.generating import price_of
 from steelyard.workspace.ingesting import ingest_sources
 from steelyard.workspace.paths import State
 
@@ -69,6 +73,21 @@ class Toolbox:
         """The encoder behind a cache of vectors by content: for labelled rows and passages, not for strangers' questions."""
         self.state.root.mkdir(parents=True, exist_ok=True)
         return CachedEncoder(self.encoder, self.state.vectors)
+
+    @cached_property
+    def calls(self) -> CallLedger:
+        """The ledger of generator calls."""
+        return CallLedger(self.state.calls)
+
+    @cached_property
+    def generator(self) -> Generator | None:
+        """The settings' generator, metered, kept and capped; None where they name none. Nothing is loaded or asked yet.
+
+        Raises:
+            MissingExtraError: its libraries are not installed.
+        """
+        settings = self.settings.models.generator
+        return metered_generator(settings, self.folder, self.calls, price_of(settings))
 
     @cached_property
     def library(self) -> Library:
@@ -178,7 +197,9 @@ class Toolbox:
             self.__dict__["encoder"] = other.encoder
 
     def close(self) -> None:
-        """Close the library, if it was opened."""
+        """Close the library and the ledger of calls, if they were opened."""
+        if "calls" in self.__dict__:
+            self.calls.close()
         if "library" in self.__dict__:
             self.library.close()
 

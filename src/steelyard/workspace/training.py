@@ -293,6 +293,7 @@ class Training:
             search=self._toolbox.search(encoder, generation) if needs_documents else None,
             seed=self._toolbox.settings.measure.seed,
             out_of_scope_label=self._examples.component(component).out_of_scope_label,
+            generator=self._toolbox.generator,
         )
         if report is None:
             return tools

@@ -1,0 +1,237 @@
+"""Every call to a generator, metered once, and its answer by content: one SQLite file beside the workspace's other state."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from steelyard.schema.errors import StoreError
+from steelyard.schema.generation import Completion, TokenUse
+
+Outcome = Literal["answered", "failed", "cut"]
+
+WAIT_S = 30.0
+"""How long a writer waits for another process."""
+
+READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 999
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, generator TEXT NOT NULL, model TEXT NOT NULL, purpose TEXT NOT NULL,
+    characters INTEGER NOT NULL, input INTEGER NOT NULL, cached INTEGER NOT NULL, output INTEGER NOT NULL,
+    seconds REAL NOT NULL, usd REAL NOT NULL, outcome TEXT NOT NULL, created TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS months (
+    month TEXT PRIMARY KEY, calls INTEGER NOT NULL, usd REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY, text TEXT NOT NULL, finish TEXT NOT NULL, model TEXT NOT NULL, notes TEXT NOT NULL,
+    input INTEGER NOT NULL, cached INTEGER NOT NULL, output INTEGER NOT NULL, seconds REAL NOT NULL, usd REAL NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS calls_stay BEFORE DELETE ON calls BEGIN SELECT RAISE(ABORT, 'calls are only added'); END;
+CREATE TRIGGER IF NOT EXISTS calls_hold BEFORE UPDATE ON calls BEGIN SELECT RAISE(ABORT, 'calls are only added'); END;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One paid call: what it was for, what it used, what it cost. `characters` is the length of its prompt."""
+
+    key: bytes
+    generator: str
+    model: str
+    purpose: str
+    characters: int
+    use: TokenUse
+    seconds: float
+    usd: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What calls took together."""
+
+    calls: int
+    use: TokenUse
+    seconds: float
+    usd: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums as JSON."""
+        tokens = {"input": self.use.input, "cached": self.use.cached, "output": self.use.output}
+        return {"calls": self.calls, **tokens, "seconds": self.seconds, "usd": self.usd}
+
+
+class CallLedger:
+    """Calls and kept answers of one workspace. Safe for several threads and processes; calls are only ever added.
+
+    An answer is written with its call in one transaction, as soon as it is there: a process that is killed loses what was in flight.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def kept(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
+        """The answers kept under `keys`, as they were when they were made, marked as reused."""
+        found: dict[bytes, Completion] = {}
+        if not self.path.is_file():
+            return found
+        with self._open() as database:
+            for start in range(0, len(keys), READ_ROWS):
+                part = keys[start : start + READ_ROWS]
+                marks = ",".join("?" * len(part))
+                rows = database.execute(f"SELECT * FROM answers WHERE key IN ({marks})", part).fetchall()
+                found.update((row["key"], _completion(row)) for row in rows)
+        return found
+
+    def add(self, call: Call, answer: Completion | None) -> None:
+        """Enter a call, and keep its answer where it has one."""
+        now = datetime.now(UTC)
+        use = call.use
+        with self._open() as database, database:
+            database.execute("BEGIN IMMEDIATE")
+            values = (call.key, call.generator, call.model, call.purpose, call.characters, *_counts(use))
+            database.execute(
+                "INSERT INTO calls (key, generator, model, purpose, characters, input, cached, output, seconds, usd, outcome, created)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, call.seconds, call.usd, call.outcome, now.isoformat(timespec="milliseconds")),
+            )
+            database.execute(
+                "INSERT INTO months VALUES (?, 1, ?) ON CONFLICT (month) DO UPDATE SET calls = calls + 1, usd = usd + excluded.usd",
+                (_month(now), call.usd),
+            )
+            if answer is not None:
+                kept = (call.key, answer.text, answer.finish, answer.model, json.dumps(answer.notes), *_counts(use))
+                database.execute(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*kept, call.seconds, call.usd),
+                )
+
+    def month_usd(self, moment: datetime | None = None) -> float:
+        """USD that the calls of a calendar month (UTC; this one by default) cost."""
+        if not self.path.is_file():
+            return 0.0
+        with self._open() as database:
+            row = database.execute(
+                "SELECT usd FROM months WHERE month = ?", (_month(moment or datetime.now(UTC)),)
+            ).fetchone()
+        return 0.0 if row is None else float(row["usd"])
+
+    def spent(self, purpose: str | None = None) -> Spent:
+        """What all calls took together, or those of one purpose."""
+        if not self.path.is_file():
+            return Spent(calls=0, use=TokenUse(), seconds=0.0, usd=0.0)
+        with self._open() as database:
+            row = database.execute(
+                "SELECT count(*) calls, total(input) input, total(cached) cached, total(output) output, total(seconds) seconds,"
+                " total(usd) usd FROM calls WHERE ?1 IS NULL OR purpose = ?1",
+                (purpose,),
+            ).fetchone()
+        use = TokenUse(input=int(row["input"]), cached=int(row["cached"]), output=int(row["output"]))
+        return Spent(calls=row["calls"], use=use, seconds=row["seconds"], usd=row["usd"])
+
+    def by_purpose(self) -> dict[str, Spent]:
+        """What the calls of each purpose took, the dearest first."""
+        if not self.path.is_file():
+            return {}
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT purpose FROM calls GROUP BY purpose ORDER BY total(usd) DESC, purpose"
+            ).fetchall()
+        return {row["purpose"]: self.spent(row["purpose"]) for row in rows}
+
+    def tokens_per_character(self, generator: str, least: int) -> float | None:
+        """Prompt tokens a character over the answered calls of a generator; None with fewer than `least` of them."""
+        if not self.path.is_file():
+            return None
+        with self._open() as database:
+            row = database.execute(
+                "SELECT count(*) calls, total(input + cached) tokens, total(characters) characters FROM calls"
+                " WHERE generator = ? AND outcome = 'answered'",
+                (generator,),
+            ).fetchone()
+        enough = row["calls"] >= least and row["characters"] > 0
+        return row["tokens"] / row["characters"] if enough else None
+
+    def forget_answers(self) -> int:
+        """Drop all kept answers, e.g. because they may quote an erased document; the calls and their money stay. Returns how many."""
+        if not self.path.is_file():
+            return 0
+        with self._open() as database:
+            with database:
+                count = database.execute("DELETE FROM answers").rowcount
+            # What was deleted must not stay in free pages or in the journal.
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(count)
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone while the block runs.
+
+        Raises:
+            StoreError: the file is damaged, or another process keeps it locked.
+        """
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except sqlite3.DatabaseError as error:
+                busy = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+                raise StoreError(
+                    f"the ledger of generator calls is {'locked by another process' if busy else 'damaged'}: {error}.",
+                    where=str(self.path),
+                    remedy="Wait until it has ended and run the command again."
+                    if busy
+                    else "Restore it from a backup.",
+                    code="generator.ledger_locked" if busy else "generator.ledger_damaged",
+                ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing; a machine that loses power may lose the last entries, never the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(SCHEMA)
+        return connection
+
+
+def _completion(row: Mapping[str, Any]) -> Completion:
+    return Completion(
+        text=row["text"],
+        use=TokenUse(input=row["input"], cached=row["cached"], output=row["output"]),
+        seconds=row["seconds"],
+        usd=row["usd"],
+        model=row["model"],
+        finish=row["finish"],
+        reused=True,
+        notes=tuple(json.loads(row["notes"])),
+    )
+
+
+def _counts(use: TokenUse) -> tuple[int, int, int]:
+    return use.input, use.cached, use.output
+
+
+def _month(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m")
