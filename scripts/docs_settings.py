@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from steelyard.config import model_settings
 from steelyard.config import tree as config
 
 SECTIONS: dict[str, type] = {
@@ -20,8 +21,8 @@ SECTIONS: dict[str, type] = {
     "[requirements]": config.Requirements,
     "[traffic]": config.TrafficSettings,
     "[economics]": config.EconomicsSettings,
-    "[models]": config.ModelSettings,
-    "[models.generator]": config.GeneratorSettings,
+    "[models]": model_settings.ModelSettings,
+    "[models.generator]": model_settings.GeneratorSettings,
     "[corpus]": config.CorpusSettings,
     "[measure]": config.MeasureSettings,
     "[gates]": config.GateSettings,
@@ -37,7 +38,7 @@ HEAD = """# Settings
 
 Everything that can be set in `steelyard.toml`, with its default. `steelyard config` shows the values in force. A key that is not
 listed here is an error, and so is a value of the wrong type or range; the message names the nearest key and what to write.
-Environment variables carry secrets only. This page is generated from `src/steelyard/config/tree.py` by `make docs`.
+Environment variables carry secrets only. This page is generated from `src/steelyard/config/` by `make docs`.
 """
 
 
@@ -61,7 +62,8 @@ def meanings() -> dict[tuple[str, str], str]:
     """(class, field) to the sentence that stands below the field."""
     return {
         (node.name, name): text
-        for node in ast.parse(inspect.getsource(config)).body
+        for module in (config, model_settings)
+        for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
         for name, text in _documented(node)
     }

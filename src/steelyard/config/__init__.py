@@ -1,5 +1,6 @@
 """One frozen settings tree (`tree`), and how it is read from steelyard.toml (`reading`)."""
 
+from steelyard.config.model_settings import GeneratorSettings, ModelSettings
 from steelyard.config.reading import FILE_NAME, load_settings, parse_settings
 from steelyard.config.tree import (
     CanarySettings,
@@ -7,10 +8,8 @@ from steelyard.config.tree import (
     CorpusSettings,
     EconomicsSettings,
     GateSettings,
-    GeneratorSettings,
     JwtSettings,
     MeasureSettings,
-    ModelSettings,
     ReleaseSettings,
     Requirements,
     ScopeSettings,

@@ -10,7 +10,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from steelyard.config.tree import ComponentSettings, GeneratorSettings, ServeSettings, Settings
+from steelyard.config.model_settings import GeneratorSettings
+from steelyard.config.tree import ComponentSettings, ServeSettings, Settings
 from steelyard.schema.callers import ROLES
 from steelyard.schema.errors import ConfigError, nearest
 

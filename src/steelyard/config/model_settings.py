@@ -1,0 +1,66 @@
+"""Settings of encoder and generator: `[models]` and `[models.generator]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """`[models.generator]`: an OpenAI-compatible endpoint or a local transformers model."""
+
+    kind: Literal["none", "openai", "transformers"] = "none"
+    """None, an OpenAI-compatible endpoint, or a local transformers model; `generator = "none"` is short for the first."""
+    base_url: str | None = None
+    """Address of the endpoint (`openai`), as a rule ending in `/v1`."""
+    model: str | None = None
+    """Name of the model at the endpoint (`openai`)."""
+    answers_as: str | None = None
+    """Name that the server gives its model in answers, where that is another than `model`; an answer by any other is an error."""
+    key_env: str | None = None
+    """Name of the environment variable that holds the key; the key itself never stands in a file. None: the server asks for none."""
+    path: str | None = None
+    """Folder of the model (`transformers`), inside the workspace or absolute: safetensors and a tokenizer. Nothing is downloaded."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where a local model runs; `auto`: on the GPU where there is one."""
+    max_tokens: int = 512
+    """Longest answer in tokens."""
+    context_tokens: int = 0
+    """Most tokens that prompt and answer may have together; 0: what a local model or the server's list says, else 8192."""
+    timeout_s: float = 60.0
+    """Seconds to wait for an answer, or for the next piece of a streamed one, before the call is tried again."""
+    retries: int = 5
+    """Tries after the first one that failed for a passing reason: slow, too many requests, a server error."""
+    concurrency: int = 8
+    """Calls in flight at a time; a local model answers so many in one batch. A spend cap is overshot by no more calls than this."""
+    json_schema: Literal["auto", "server", "prompt"] = "auto"
+    """Who holds an answer to a JSON schema: the server, or the prompt; it is validated either way. `auto`: the server where it can."""
+    price_of: str | None = None
+    """The model of the price table whose prices hold; None: the one named like `model`. A local model has none."""
+    input_usd: float | None = None
+    """USD per million input tokens; None: from the price table, and 0 where it has no such model (`check` says so)."""
+    cached_usd: float | None = None
+    """USD per million input tokens that the provider reads from its cache; None: as `input_usd`."""
+    output_usd: float | None = None
+    """USD per million output tokens; None: as `input_usd`."""
+    cap_usd: float | None = None
+    """USD that all calls of a calendar month (UTC) may cost; the work stops within one batch and keeps what it has. None: no cap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """`[models]`: the embedded encoder."""
+
+    encoder: str = "minilm"
+    """The encoder by its name in the table of encoders; `minilm` is embedded and needs no download."""
+    precision: Literal["auto", "fp32", "int8"] = "auto"
+    """Arithmetic of the encoder; `auto`: int8 where its measured agreement with fp32 allows."""
+    threads: int = 0
+    """Threads of the encoder; 0 means all cores."""
+    tuning_s: float = 120.0
+    """Seconds that the fit of one candidate may take where weights are tuned; `train --budget-s` sets it for one run."""
+    tune_encoder: bool = False
+    """Measure the candidates that tune the encoder's own weights too: minutes each. Naming one under `candidates` does so as well."""
+    generator: GeneratorSettings = GeneratorSettings()
+    """See `[models.generator]`."""
