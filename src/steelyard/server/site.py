@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,18 +16,19 @@ import anyio.to_thread
 
 from steelyard.registry.keys import Keys
 from steelyard.schema.errors import SteelyardError
-from steelyard.schema.releases import RequestTrace
 from steelyard.schema.scope import Scope
 from steelyard.schema.serving import AnswerNote, Served
 from steelyard.server.failures import UnavailableError
 from steelyard.server.identity import Identity
+from steelyard.server.limits import RateLimit
+from steelyard.server.sessions import CSRF_FIELD, Sessions
 from steelyard.serving.pipeline import Pipeline
 from steelyard.workspace import Workspace
+from steelyard.workspace.answer_trail import AnswerTrail
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-    from steelyard.registry.requests import RequestLog
     from steelyard.schema.callers import Caller
 
 T = TypeVar("T")
@@ -50,37 +52,6 @@ class Audit(Protocol):
         """Write what is pending and close."""
 
 
-class TraceLog:
-    """Keeps which versions answered, for `steelyard versions --request ID`."""
-
-    def __init__(self, requests: RequestLog, keep_text: bool) -> None:
-        self._requests = requests
-        self._keep_text = keep_text
-
-    def note(self, record: AnswerNote) -> None:
-        """See `Audit.note`; of a pipeline's parts the one that answered is kept."""
-        served = record.served
-        part = next((one for one in served.parts if one.task == "answer"), served.parts[0] if served.parts else None)
-        if part is None:
-            return
-        self._requests.note(
-            RequestTrace(
-                id=served.id,
-                at=served.at,
-                component=part.component,
-                candidate=part.candidate,
-                version=part.version,
-                release=served.release,
-                generation=served.generation,
-                dataset=part.dataset,
-                text=record.question if self._keep_text else None,
-            )
-        )
-
-    def close(self) -> None:
-        """Nothing is pending."""
-
-
 class Site:
     """The workspace, its running pipeline, identity, limits and audit. `open` loads; nothing answers before.
 
@@ -91,8 +62,11 @@ class Site:
         self.workspace = Workspace(folder)
         self.settings = self.workspace.settings
         self.running = self.workspace.running()
-        self.audit: Audit = TraceLog(self.running.parts.requests, self.settings.releases.keep_questions)
-        self.identity = Identity(self.settings.serve, Keys(self.workspace.state.keys))
+        state, serve = self.workspace.state, self.settings.serve
+        self.audit: Audit = AnswerTrail(state.audit, keep_text=self.settings.releases.keep_questions)
+        sessions = Sessions(state.session_secret, serve.session_hours)
+        self.identity = Identity(folder, serve, Keys(state.keys), sessions)
+        self.limits = RateLimit(state.limits, serve.requests_per_minute, serve.burst)
         self.watchers: list[Callable[[AnswerNote], None]] = []
         self.routes: list[Any] = []
         self.ready = False
@@ -113,12 +87,27 @@ class Site:
         """Write what is pending and close the files."""
         self.ready = False
         self.audit.close()
+        self.limits.close()
         self.running.close()
 
     async def identify(self, request: HTTPConnection) -> Caller:
-        """Who calls; see `Identity.identify`."""
-        client = request.client.host if request.client else ""
-        return self.identity.identify(request.headers, client=client, method=request.scope["method"])
+        """Who calls; see `Identity.identify`. Counts the request against the caller's rate.
+
+        Raises:
+            IdentityError, ForbiddenError, StoreError: as `Identity.identify`.
+            LimitError: the caller asks too often.
+        """
+        call = partial(
+            self.identity.identify,
+            request.headers,
+            client=request.client.host if request.client else "",
+            method=request.scope["method"],
+            csrf=request.query_params.get(CSRF_FIELD),
+        )
+        # A token may need the provider's keys, which may take seconds; a key is found in microseconds.
+        found = await anyio.to_thread.run_sync(call) if self.identity.may_wait(request.headers) else call()
+        self.limits.take(found.key_id)
+        return found
 
     async def work(self, call: Callable[[], T]) -> T:
         """Run `call` in a worker thread; what is computed at a time, and how much may wait, is bounded.

@@ -73,6 +73,16 @@ class State:
         return self.private / "keys.sqlite"
 
     @property
+    def session_secret(self) -> Path:
+        """What signs the page's sessions; deleted, everybody signs in again."""
+        return self.private / "session.key"
+
+    @property
+    def limits(self) -> Path:
+        """How much each caller asked of late, shared by the worker processes; may go at any time."""
+        return self.root / "limits"
+
+    @property
     def audit(self) -> Path:
         """The sealed record of every answer (SQLite); cannot be rebuilt."""
         return self.root / "audit.sqlite"

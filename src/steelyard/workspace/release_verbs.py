@@ -90,8 +90,10 @@ class ReleaseVerbs:
         Raises:
             NotFoundError: there is no such request.
         """
+        from steelyard.workspace.answer_trail import find_request
+
         parts = self._parts()
-        trace = parts.requests.get(request)
+        trace = find_request(parts, request)
         return trace, parts.registry.get(trace.component, trace.candidate, trace.version)
 
     def history(self) -> list[Entry]:

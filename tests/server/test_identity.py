@@ -12,7 +12,7 @@ import pytest
 from steelyard.config import ScopeSettings, ServeSettings
 from steelyard.registry.keys import Keys
 from steelyard.schema.errors import ForbiddenError, IdentityError
-from steelyard.server.credentials import Credentials
+from steelyard.server.identity import Identity
 from steelyard.server.sessions import COOKIE, CSRF_HEADER, Session, Sessions
 
 CLOSED = ServeSettings()
@@ -36,13 +36,13 @@ def made(tmp_path: Path, clock: Clock):
     keys = Keys(tmp_path / "private" / "keys.sqlite", "ada")
     sessions = Sessions(tmp_path / "private" / "session.key", 12.0, clock)
 
-    def credentials(settings: ServeSettings = CLOSED) -> Credentials:
-        return Credentials(tmp_path, settings, keys, sessions)
+    def credentials(settings: ServeSettings = CLOSED) -> Identity:
+        return Identity(tmp_path, settings, keys, sessions)
 
     return credentials
 
 
-def cookie_of(credentials: Credentials, session: Session, *, secure: bool = False) -> dict[str, str]:
+def cookie_of(credentials: Identity, session: Session, *, secure: bool = False) -> dict[str, str]:
     jar = SimpleCookie(credentials.sessions.cookie(session, secure=secure))
     return {"cookie": f"other=1; {COOKIE}={jar[COOKIE].value}"}
 
