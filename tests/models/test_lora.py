@@ -15,9 +15,10 @@ from tiny_lora import PLAN, SETTINGS, STEPS, asked, make_base, pairs, tune
 from steelyard.models.adapter import export_peft, load_adapter, merge_adapter, save_adapter
 from steelyard.models.causal_base import CausalBase
 from steelyard.models.causal_files import base_key, completion_ids, prompt_ids, read_causal, read_tokenizer
-from steelyard.models.lora_fitting import ChatPair, LoraTask, count_training_tokens, fit_lora
+from steelyard.models.lora_fitting import LoraTask, count_training_tokens, fit_lora
 from steelyard.schema.errors import ModelError, UserError
 from steelyard.schema.generation import Message
+from steelyard.schema.tuning import ChatPair
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")

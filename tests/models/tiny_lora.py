@@ -6,8 +6,9 @@ from pathlib import Path
 from tiny_generator import THINGS, train_tiny_generator
 
 from steelyard.models.fitting_plan import Plan
-from steelyard.models.lora_fitting import ChatPair, LoraSettings, fit_lora
+from steelyard.models.lora_fitting import LoraSettings, fit_lora
 from steelyard.schema.generation import Message
+from steelyard.schema.tuning import ChatPair
 
 PLAN = Plan(
     epochs=60,

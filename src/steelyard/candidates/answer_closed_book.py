@@ -45,8 +45,8 @@ class ClosedBook:
         Raises:
             UserError: no training question has an answer.
         """
-        rows = [item for item in _latest(train) if item.answerable and item.answers]
-        held = _latest(validation)
+        rows = [item for item in latest_rows(train) if item.answerable and item.answers]
+        held = latest_rows(validation)
         if not rows:
             raise UserError(
                 "there are no answered questions to learn from.",
@@ -65,7 +65,7 @@ class ClosedBook:
                 item.answerable and bool(contains_answer(text, item.answers))
                 for item, text in zip(held, said, strict=True)
             ]
-            self._threshold = _fit_threshold(likely, np.array(right, dtype=bool))
+            self._threshold = fit_threshold(likely, np.array(right, dtype=bool))
         self._head = LinearHead(seed=self._tools.seed).fit(self._labelled(rows), self._labelled(known))
         return self
 
@@ -119,7 +119,7 @@ class ClosedBook:
         return self._head
 
 
-def _latest(rows: Sequence[Item]) -> list[Item]:
+def latest_rows(rows: Sequence[Item]) -> list[Item]:
     """One row for each question and asker's groups: the one that began last, in the order of first appearance."""
     kept: dict[tuple[str, frozenset[str]], Item] = {}
     for item in rows:
@@ -134,7 +134,7 @@ def _best(log_probabilities: NDArray[np.float64], labels: Sequence[str]) -> tupl
     return np.exp(log_probabilities.max(axis=1)), [labels[at] for at in log_probabilities.argmax(axis=1)]
 
 
-def _fit_threshold(likely: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+def fit_threshold(likely: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """The probability from which on answers are given: most right ones given plus wrong ones declined; ties go to the lowest."""
     edges = np.concatenate([[0.0], np.unique(likely), [1.0]])
     middles = (edges[1:] + edges[:-1]) / 2

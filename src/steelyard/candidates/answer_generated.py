@@ -152,7 +152,7 @@ class GeneratedAnswer:
         return self._search().fused(question, scope, CONTEXT_PASSAGES, DENSE_WEIGHT)
 
     def _messages(self, question: str, hits: Sequence[Hit]) -> tuple[Message, ...]:
-        shown = _shown(hits)
+        shown = shown_passages(hits)
         mark = fence(question, *(text for one in shown for text in one.values()))
         return self._prompt.messages(question=question, passages=shown, fence=mark, corpus=False)
 
@@ -289,7 +289,7 @@ class WholeCorpus(GeneratedAnswer):
         return [Hit(passage=passage, score=1.0) for passage in _in_order(self._search().visible(scope))]
 
     def _messages(self, question: str, hits: Sequence[Hit]) -> tuple[Message, ...]:
-        shown = _shown(hits)
+        shown = shown_passages(hits)
         # Without the question: the beginning must be the same for all of them. Only who wrote every document could know the mark, and
         # would have to write the hash of all of them into one.
         mark = fence(*(text for one in shown for text in one.values()))
@@ -345,7 +345,7 @@ def _in_order(passages: Sequence[Passage]) -> list[Passage]:
     return sorted(passages, key=lambda one: (one.document, one.version, one.start))
 
 
-def _shown(hits: Sequence[Hit]) -> list[dict[str, str]]:
+def shown_passages(hits: Sequence[Hit]) -> list[dict[str, str]]:
     """What a prompt shows of each passage: where it stands, and its text with what introduces it."""
     return [
         {

@@ -41,7 +41,8 @@ class Tools:
 
     `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
     nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says. `generator` is None where the
-    settings name none; its calls are metered, kept and capped. `style_guide` is the house style in words, for writers with a generator;
+    settings name none; its calls are metered, kept and capped. `base_model` is the folder of the local language model that adapters are
+    tuned on; None without one. `style_guide` is the house style in words, for writers with a generator;
     `unsupported` says what becomes of a generated sentence that no passage says: it is dropped, or marked.
     """
 
@@ -52,6 +53,7 @@ class Tools:
     work: Path | None = None
     budget_s: float | None = None
     generator: Generator | None = None
+    base_model: Path | None = None
     style_guide: str = ""
     unsupported: Literal["drop", "mark"] = "drop"
     progress: Callable[[int, int], None] = field(default=_silent)

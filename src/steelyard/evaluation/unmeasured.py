@@ -9,7 +9,6 @@ from steelyard.candidates import CANDIDATES
 from steelyard.candidates.answer_generated import CONTEXT_PASSAGES
 from steelyard.candidates.classify_prompted import FEW_SHOTS, RETRIEVED_SHOTS
 from steelyard.candidates.write_prompted import SHOWN_REPLIES
-from steelyard.catalog import Part
 from steelyard.config import EconomicsSettings
 from steelyard.economics.prices import load_prices
 from steelyard.evaluation.bakeoff import Listed, Unmeasured
@@ -67,24 +66,6 @@ PLANS: dict[str, Plan] = {
 """By the name of the candidate; what it is and does stands in the table of candidates."""
 
 
-AWAITED: dict[str, Part] = {
-    "lora-closed-book": Part(
-        "", "a LoRA adapter without documents", task="answer", approach="fine_tune", needs="generator"
-    ),
-    "lora-raft": Part(
-        "",
-        "a LoRA adapter trained with retrieved passages and distractors",
-        task="answer",
-        approach="hybrid",
-        needs="generator",
-    ),
-    "lora-writer": Part(
-        "", "a LoRA adapter on approved replies", task="write", approach="fine_tune", needs="generator"
-    ),
-}
-"""Candidates that are priced and cannot be built by this version; one that the table of candidates has is built from there."""
-
-
 def count_tokens(
     split: Split, passages: Sequence[str], corpus_passages: int, counter: Callable[[Sequence[str]], list[int]]
 ) -> Counts:
@@ -108,7 +89,7 @@ def unmeasured_candidates(
     """The task's generator candidates with their cost; names in `taken` were measured and are left out."""
     prices = load_prices()
     found = []
-    for place, (name, part) in enumerate({**AWAITED, **dict(CANDIDATES)}.items()):
+    for place, (name, part) in enumerate(CANDIDATES):
         plan = PLANS.get(name)
         if part.task != task or part.needs != "generator" or plan is None or name in taken:
             continue

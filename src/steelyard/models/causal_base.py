@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from steelyard.models.causal_files import (
     read_tokenizer,
 )
 from steelyard.models.convert import quiet
+from steelyard.models.metering import record
+from steelyard.schema.outputs import Usage
 
 ALIKE_PROMPTS = 8
 """Prompts that are answered together, sorted by length, so that little is padding."""
@@ -77,6 +80,7 @@ class CausalBase:
         seed: int = 0,
     ) -> list[Spoken]:
         """What the model says to each prompt, in the order given. Temperature 0 takes the likeliest token each time."""
+        begun = perf_counter()
         order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
         found: dict[int, Spoken] = {}
         with self._lock, _selected(self._tuned, adapter):
@@ -84,6 +88,8 @@ class CausalBase:
                 places = order[start : start + ALIKE_PROMPTS]
                 said = self._generate([prompts[at] for at in places], max_tokens, temperature, seed)
                 found.update(zip(places, said, strict=True))
+        tokens_in, tokens_out = sum(map(len, prompts)), sum(len(one.ids) + one.ended for one in found.values())
+        record(Usage(tokens_in=tokens_in, tokens_out=tokens_out, seconds=perf_counter() - begun))
         return [found[at] for at in range(len(prompts))]
 
     def text(self, ids: Sequence[int]) -> str:

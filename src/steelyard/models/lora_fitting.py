@@ -32,7 +32,7 @@ from steelyard.models.convert import quiet
 from steelyard.models.fitting import fit
 from steelyard.models.fitting_plan import Batch, Fitted, Plan
 from steelyard.schema.errors import UserError
-from steelyard.schema.generation import Message
+from steelyard.schema.tuning import ChatPair
 
 LORA_PLAN = Plan(
     epochs=3,
@@ -53,14 +53,6 @@ RECOMPUTE_FROM = 500_000_000
 """Weights from which activations are computed again in the backward pass: a third more time for a fraction of the memory."""
 
 FIXED = "default"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChatPair:
-    """One row to learn from: a conversation, and what should be said next."""
-
-    messages: tuple[Message, ...]
-    completion: str
 
 
 @dataclass(frozen=True, kw_only=True)

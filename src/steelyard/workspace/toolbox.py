@@ -74,6 +74,12 @@ class Toolbox:
         self.state.root.mkdir(parents=True, exist_ok=True)
         return CachedEncoder(self.encoder, self.state.vectors)
 
+    @property
+    def base_model(self) -> Path | None:
+        """The folder of the local language model that adapters are tuned on, where the settings name one."""
+        settings = self.settings.models.generator
+        return self.folder / settings.path if settings.kind == "transformers" and settings.path else None
+
     @cached_property
     def calls(self) -> CallLedger:
         """The ledger of generator calls."""

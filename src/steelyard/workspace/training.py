@@ -294,6 +294,7 @@ class Training:
             seed=self._toolbox.settings.measure.seed,
             out_of_scope_label=self._examples.component(component).out_of_scope_label,
             generator=self._toolbox.generator,
+            base_model=self._toolbox.base_model,
         )
         if report is None:
             return tools
