@@ -11,6 +11,7 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from steelyard.schema.errors import SteelyardError
@@ -66,6 +67,7 @@ def make_app(folder: Path | str) -> FastAPI:
     site.routes = app.routes
     check_rows(app.routes)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _unreadable)
     app.add_exception_handler(SteelyardError, _pass_on)
     app.add_middleware(Door, site=site, routes=app.routes)
     return app
@@ -88,6 +90,17 @@ async def _malformed(request: Request, error: Exception) -> Any:
         code="server.malformed",
     )
     raise refused
+
+
+async def _unreadable(_: Request, error: Exception) -> Any:
+    assert isinstance(error, HTTPException)
+    raise RefusedError(
+        f"{error.detail}.",
+        status=error.status_code,
+        remedy="Send JSON in UTF-8, as /openapi.json describes it.",
+        code="server.unreadable",
+        headers=error.headers,
+    )
 
 
 async def _pass_on(_: Request, error: Exception) -> Any:

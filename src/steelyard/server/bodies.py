@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_TEXT = 20_000
 """Characters of a message, a question or a slot value."""
@@ -12,6 +12,14 @@ MAX_TEXT = 20_000
 MAX_NAME = 200
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+
+
+def _whole(value: object) -> object:
+    # JSON knows one kind of number, and its schemas call 26.0 an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Slots = Annotated[dict[str, Annotated[str, Field(max_length=MAX_TEXT)]], Field(max_length=50)]
 
@@ -65,7 +73,7 @@ class SearchBody(Body):
     """A search among the passages that the asker may see."""
 
     query: Text
-    k: int = Field(default=10, ge=1, le=50)
+    k: Count = Field(default=10, ge=1, le=50)
     mode: Literal["fused", "lexical", "dense"] = "fused"
     asker: Asker | None = None
 

@@ -54,7 +54,9 @@ class ChatExtra(Body):
 class ChatBody(Loose):
     """A chat request. The last message of the user is what is answered: parts were measured on single messages."""
 
-    model: Name = Field(description="`steelyard` for the whole pipeline, `steelyard/COMPONENT` for one part.")
+    model: Name = Field(
+        description="`steelyard` for the whole pipeline, `steelyard/COMPONENT` for one part.", examples=["steelyard"]
+    )
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -28,8 +28,19 @@ if TYPE_CHECKING:
     from steelyard.server.site import Site
     from steelyard.serving.pipeline import Pipeline
 
-STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
-"""What a streamed answer is, for OpenAPI: server-sent events, `chat.completion.chunk` each, then `[DONE]`."""
+STREAMED = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "description": "One server-sent event.",
+            "properties": {
+                "data": {"type": "string", "description": "A `chat.completion.chunk` as JSON; at the end `[DONE]`."}
+            },
+            "required": ["data"],
+        }
+    }
+}
+"""What each event of a streamed answer is, for OpenAPI."""
 
 
 def add_routes(app: FastAPI, site: Site) -> None:
