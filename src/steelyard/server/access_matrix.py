@@ -25,6 +25,15 @@ MATRIX: Mapping[tuple[str, str], str] = {
     ("POST", "/v1/chat/completions"): ASK,
     ("GET", "/v1/models"): ASK,
     ("GET", "/v1/models/{model:path}"): ASK,
+    # The page
+    ("GET", "/"): OPEN,
+    ("GET", "/page/{name}"): OPEN,
+    ("GET", "/sign-in"): OPEN,
+    ("POST", "/sign-in"): OPEN,
+    ("POST", "/sign-out"): OPEN,
+    ("POST", "/appearance"): OPEN,
+    ("GET", "/decision"): OPERATE,
+    ("GET", "/decision/moved"): OPERATE,
 }
 """(method, path as the route is written) to the role a caller needs."""
 

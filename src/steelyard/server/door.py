@@ -65,18 +65,24 @@ class Door:
             await self._admit(scope)
             await self._app(scope, self._bounded(scope, receive), answer.send)
         except SteelyardError as error:
-            await self._fail(error, scope, request_id, answer)
+            await self._fail(error, scope, receive, request_id, answer)
         except Exception as error:
             log.error("request %s broke\n%s", request_id, traceback.format_exc())
             broken = BrokenError(str(error), code="server.broken")
-            await self._fail(broken, scope, request_id, answer)
+            await self._fail(broken, scope, receive, request_id, answer)
 
-    async def _fail(self, error: SteelyardError, scope: Scope, request_id: str, answer: _Answer) -> None:
+    async def _fail(
+        self, error: SteelyardError, scope: Scope, receive: Receive, request_id: str, answer: _Answer
+    ) -> None:
         if answer.begun:
             # The status is out already; cutting the connection is the only way left to say that the answer is not whole.
             raise error
         if status_of(error) >= 500:
             log.error("request %s: %s", request_id, error)
+        page = self._site.page_failure(error, scope)
+        if page is not None:
+            await page(scope, receive, answer.send)
+            return
         await answer.refuse(error, scope["path"], request_id)
 
     async def _admit(self, scope: Scope) -> None:

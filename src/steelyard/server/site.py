@@ -28,6 +28,8 @@ from steelyard.workspace.answer_trail import AnswerTrail
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.types import Scope as ASGIScope
 
     from steelyard.schema.callers import Caller
 
@@ -55,7 +57,8 @@ class Audit(Protocol):
 class Site:
     """The workspace, its running pipeline, identity, limits and audit. `open` loads; nothing answers before.
 
-    `watchers` are told of every answer after it was kept; one that fails is logged and harms no answer.
+    `watchers` are told of every answer after it was kept; one that fails is logged and harms no answer. `page_failure` turns an error
+    into a page for a browser that asked for one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,6 +70,7 @@ class Site:
         sessions = Sessions(state.session_secret, serve.session_hours)
         self.identity = Identity(folder, serve, Keys(state.keys), sessions)
         self.limits = RateLimit(state.limits, serve.requests_per_minute, serve.burst)
+        self.page_failure: Callable[[SteelyardError, ASGIScope], Response | None] = lambda *_: None
         self.watchers: list[Callable[[AnswerNote], None]] = []
         self.routes: list[Any] = []
         self.ready = False
