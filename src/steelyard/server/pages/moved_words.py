@@ -61,7 +61,9 @@ def _change(before: ComponentResult, after: ComponentResult) -> Change:
     was, now = before.decision, after.decision
     turned = (was.recommendation, was.candidate) != (now.recommendation, now.candidate)
     if turned:
-        return Change(component=before.name, turned=True, sentence=f"{_verdict(after)}, where {_verdict(before)} was decided")
+        return Change(
+            component=before.name, turned=True, sentence=f"{_verdict(after)}, where {_verdict(before)} was decided"
+        )
     return Change(component=before.name, turned=False, sentence=f"stays {_verdict(after)}{_money(before, after)}")
 
 
