@@ -13,6 +13,7 @@ import typer
 from steelyard.cli import (
     access,
     asking,
+    audit,
     backtesting,
     corpus,
     data,
@@ -97,6 +98,7 @@ for room in (
     serving,
     versions,
     keys,
+    audit,
     inspecting,
     measuring,
 ):

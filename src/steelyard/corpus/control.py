@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from steelyard.corpus import control_layout as layout
+from steelyard.corpus.control_seal import check_changes, put_change
 from steelyard.corpus.database import Database
 from steelyard.corpus.directory import Closures, Membership
 from steelyard.corpus.patterns import is_plain, matches
@@ -272,6 +273,11 @@ class Control:
         rows = self._connection.execute(query, (subject, subject, limit)).fetchall()
         return [layout.change(row) for row in reversed(rows)]
 
+    def verify_history(self) -> tuple[int, str, tuple[str, ...], frozenset[str]]:
+        """See `control_seal.check_changes`."""
+        with self._reading() as connection:
+            return check_changes(connection)
+
     @property
     def _connection(self) -> sqlite3.Connection:
         return self._database.connection
@@ -294,10 +300,7 @@ class Control:
             # The clock keeps epochs rising also after an older copy of the file was put back; stores never take two for one.
             epoch = max(newest + 1, time.time_ns() // 1000)
             at = layout.stamp(datetime.now(UTC))
-            connection.execute(
-                "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (epoch, at, by, kind, subject, why, json.dumps(detail, ensure_ascii=False)),
-            )
+            put_change(connection, (epoch, at, by, kind, subject, why, json.dumps(detail, ensure_ascii=False)))
             yield _Step(connection, epoch, at)
 
     def _refresh(self, step: _Step, concerned: Callable[[str], bool]) -> list[str]:

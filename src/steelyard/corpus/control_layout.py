@@ -65,6 +65,12 @@ MIGRATIONS = (
         PRIMARY KEY (origin, "group", member)
     );
     """,
+    # 2. Changes are sealed from here on; `change_head` says how many there are, so that a cut at the end is found too.
+    """
+    ALTER TABLE change ADD COLUMN previous TEXT NOT NULL DEFAULT '';
+    ALTER TABLE change ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+    CREATE TABLE change_head (one INTEGER PRIMARY KEY CHECK (one = 1), changes INTEGER NOT NULL, hash TEXT NOT NULL);
+    """,
 )
 
 

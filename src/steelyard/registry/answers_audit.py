@@ -72,6 +72,19 @@ class AnswersAudit:
         """
         self.submit(record).result()
 
+    def note_alone(self, record: AnswerRecord) -> None:
+        """`note` for who keeps one record and ends: no thread, a transaction of its own.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        draft = Draft(at=record.at, who=record.key_id, what=ANSWERED, why="", evidence=record.to_json())
+        try:
+            with self._writing() as connection:
+                ANSWERS.extend(connection, [draft])
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise _not_kept(str(error), error) from error
+
     def submit(self, record: AnswerRecord) -> Future[None]:
         """Queue one record; the future ends when it is on the disk, or with the error. `asyncio.wrap_future` awaits it."""
         done: Future[None] = Future()
@@ -157,6 +170,12 @@ class AnswersAudit:
             first, last = connection.execute("SELECT min(number), max(number) FROM answers").fetchone()
         end = min(last or 0, younger or last or 0) - 1
         return end if first is not None and end >= first else 0
+
+    def records_through(self, number: int) -> int:
+        """How many records there are up to this number."""
+        with self._reading() as connection:
+            query = "SELECT count(*) FROM answers WHERE number <= ?"
+            return int(connection.execute(query, (number,)).fetchone()[0]) if connection else 0
 
     def cut(self, through: int, *, why: str, archive: Path | None) -> Entry:
         """Delete the records up to number `through`, sealed by a record that names the hash of the last of them.

@@ -224,6 +224,12 @@ def verify_lines(lines: Iterable[str]) -> tuple[Verified, int]:
     return Verified(entries=at, head=walk.previous, broken=tuple(walk.broken)), first
 
 
+def is_sealed(entry: Entry) -> bool:
+    """Whether a record is what its own hash seals; its place in the chain is for `Chain.verify`."""
+    text = json.dumps(dict(entry.evidence), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return entry.hash == _seal(entry.number, entry.at, entry.who, entry.what, entry.why, text, entry.previous)
+
+
 def guard(table: str, verb: str) -> str:
     """The trigger that refuses UPDATE or DELETE on `table`."""
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -13,6 +14,12 @@ DRAIN_S = 30
 """How long running requests may take to end after the server was told to stop."""
 
 KEEP_ALIVE_S = 30
+
+EXPOSED = (
+    "warning: other machines can reach this address, and plain http shows them keys and answers on their way; "
+    "put a proxy with TLS in front, and see docs/how-to/run-in-production.md."
+)
+"""Said when the server listens on more than this machine's own addresses."""
 
 
 def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callable[[str], None]) -> None:
@@ -37,6 +44,8 @@ def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callab
         ) from error
     check_ready(folder)
     bound = _bind(host, port)
+    if not is_loopback(host):
+        tell(EXPOSED)
     shown = f"[{host}]" if ":" in host else host
     tell(
         f"serving {folder.resolve().name} at http://{shown}:{bound.getsockname()[1]} with {_count(workers)}; stop with Ctrl-C."
@@ -58,6 +67,19 @@ def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callab
         timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name counts by every address it stands for.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("")
+    (True, True, False, False)
+    """
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host or None, 0, flags=socket.AI_PASSIVE)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found)
 
 
 def check_ready(folder: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from steelyard.registry.versions import RECOMMENDED, utc_now
+from steelyard.registry.answers_audit import AnswersAudit
+from steelyard.registry.versions import RECOMMENDED, utc_now, whoami
+from steelyard.schema.audit import AnswerRecord, Cited, digest, question_hash
 from steelyard.schema.corpus import Citation
 from steelyard.schema.errors import UserError
-from steelyard.schema.outputs import Request
+from steelyard.schema.outputs import Output, Request
 from steelyard.schema.releases import RequestTrace
 from steelyard.schema.scope import Scope
 
@@ -106,7 +108,8 @@ def ask(
     output = answerer.predict(Request(text=question, at=as_of), scope)
     seconds = perf_counter() - start
     used = parts.toolbox.generation if generation is None else generation
-    trace = _note(parts, serving, used, question)
+    cost_usd = seconds * parts.settings.economics.cpu_hour_usd / 3600
+    kept = _Kept(output=output, kind="answer", latency_ms=seconds * 1000, scope=scope, as_of=as_of, cost_usd=cost_usd)
     return Asked(
         answer=output.text,
         abstained=output.abstained,
@@ -122,8 +125,8 @@ def ask(
             },
         ),
         latency_ms=seconds * 1000,
-        cost_usd=seconds * parts.settings.economics.cpu_hour_usd / 3600,
-        trace_id=trace,
+        cost_usd=cost_usd,
+        trace_id=_note(parts, serving, used, question, kept),
         candidate=record.candidate,
         version=record.version,
         generation=used,
@@ -153,7 +156,13 @@ def route(parts: Parts, text: str, *, candidate: str | None, component: str | No
         candidate=record.candidate,
         version=record.version,
         latency_ms=latency_ms,
-        trace_id=_note(parts, serving, parts.toolbox.generation, text),
+        trace_id=_note(
+            parts,
+            serving,
+            parts.toolbox.generation,
+            text,
+            _Kept(output=output, kind="classify", latency_ms=latency_ms),
+        ),
         release=serving.release,
     )
 
@@ -195,9 +204,22 @@ def version_for(parts: Parts, component: str, task: str, candidate: str | None) 
     )
 
 
-def _note(parts: Parts, serving: Serving, generation: int, text: str) -> str:
-    """Keep which versions answered; returns the id to ask for it by."""
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What the audit keeps of an answer, beside the versions that gave it."""
+
+    output: Output
+    kind: str
+    latency_ms: float
+    scope: Scope = field(default_factory=Scope)
+    as_of: datetime | None = None
+    cost_usd: float = 0.0
+
+
+def _note(parts: Parts, serving: Serving, generation: int, text: str, kept: _Kept) -> str:
+    """Keep which versions answered, and the sealed record of the answer; returns the id to ask for it by."""
     record = serving.record
+    keep_text = parts.settings.releases.keep_questions
     trace = RequestTrace(
         id=uuid4().hex,
         at=utc_now(),
@@ -207,7 +229,31 @@ def _note(parts: Parts, serving: Serving, generation: int, text: str) -> str:
         release=serving.release,
         generation=generation,
         dataset=record.dataset,
-        text=text if parts.settings.releases.keep_questions else None,
+        text=text if keep_text else None,
     )
     parts.requests.note(trace)
+    who = whoami()
+    answered = AnswerRecord(
+        trace_id=trace.id,
+        at=trace.at,
+        kind=kept.kind,
+        key_id=f"terminal:{who}",
+        name=who,
+        user=kept.scope.user,
+        groups=tuple(sorted(kept.scope.groups)),
+        release=serving.release,
+        generation=generation,
+        versions=(record.name,),
+        passages=tuple(hit.passage.id for hit in kept.output.hits),
+        citations=tuple(map(Cited.of, kept.output.citations)),
+        question=question_hash(trace.id, text),
+        answer=digest(kept.output.text),
+        cost_usd=kept.cost_usd,
+        latency_ms=kept.latency_ms,
+        abstained=kept.output.abstained,
+        label=kept.output.label,
+        as_of=None if kept.as_of is None else kept.as_of.isoformat(),
+        text=trace.text,
+    )
+    AnswersAudit(parts.state.audit).note_alone(answered)
     return trace.id
