@@ -25,9 +25,21 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "system": ("message",),
 }
 OPTIONAL: Mapping[Kind, tuple[str, ...]] = {
-    "classify": ("id", "group", "split"),
-    "answer": ("id", "answers", "answerable", "source", "groups", "valid_from", "valid_to", "fact", "group", "split"),
-    "write": ("id", "slots", "label", "intent", "group", "split"),
+    "classify": ("id", "group", "split", "feedback"),
+    "answer": (
+        "id",
+        "answers",
+        "answerable",
+        "source",
+        "groups",
+        "valid_from",
+        "valid_to",
+        "fact",
+        "group",
+        "split",
+        "feedback",
+    ),
+    "write": ("id", "slots", "label", "intent", "group", "split", "feedback"),
     "system": (
         "id",
         "intent",
@@ -63,7 +75,7 @@ def scan_items(path: Path, kind: Kind, shown_as: str | None = None) -> Rows:
 
     CSV (comma, semicolon or tab; header row) or JSON Lines, UTF-8. Columns: see `REQUIRED` and `OPTIONAL`; others are ignored
     with a note. Lists in a CSV cell are a JSON list or values separated by `|`; `slots` is a JSON object. Dates are ISO 8601, without
-    a zone UTC. `split` names `train`, `validation` or `holdout`; without it the row is drawn.
+    a zone UTC. `split` names `train`, `validation` or `holdout`; without it the row is drawn. `feedback` says where a row came from.
     A row without `id` is named by a hash of its content, so it keeps its name when rows are added around it.
     System cases become items of task `answer` with the expected intent in `label`. `shown_as` is the file's name in
     findings, by default `path`.

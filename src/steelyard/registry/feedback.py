@@ -76,6 +76,14 @@ class FeedbackLog:
             ).fetchall()
         return [_feedback(row) for row in rows]
 
+    def all_since(self, since: str) -> list[Feedback]:
+        """The feedback given since a time (ISO 8601, UTC), oldest first."""
+        if not self.path.is_file():
+            return []
+        with self._open() as connection:
+            rows = connection.execute("SELECT * FROM feedback WHERE at >= ? ORDER BY number", (since,)).fetchall()
+        return [_feedback(row) for row in rows]
+
     def verdicts(self, since: str) -> list[tuple[str, str | None, Verdict]]:
         """(request, component, verdict) of feedback given since a time (ISO 8601, UTC), oldest first."""
         if not self.path.is_file():

@@ -15,7 +15,7 @@ from steelyard.schema.watching import BUCKETS_MS, Aggregate, Noted
 HOUR_S = 3600
 
 _BUCKETS = tuple(f"b{at}" for at in range(len(BUCKETS_MS) + 1))
-_KEY = ("hour", "dimension", "component", "slice", "candidate", "version", "arm")
+_KEY = ("dimension", "hour", "component", "slice", "candidate", "version", "arm")
 _SUMS = (
     "requests",
     "errors",
@@ -108,8 +108,8 @@ class Operations:
             values = _values(one, limit_ms)
             for dimension, name in _slices(one):
                 key = (
-                    int(one.at) // HOUR_S,
                     dimension,
+                    int(one.at) // HOUR_S,
                     one.component,
                     name,
                     one.candidate,

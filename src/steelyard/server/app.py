@@ -15,7 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from steelyard.schema.errors import SteelyardError
-from steelyard.server import routes_chat, routes_decision, routes_health, routes_pages, routes_parts
+from steelyard.server import (
+    routes_chat,
+    routes_decision,
+    routes_feedback,
+    routes_health,
+    routes_metrics,
+    routes_pages,
+    routes_parts,
+)
 from steelyard.server.access_matrix import check_rows
 from steelyard.server.door import Door
 from steelyard.server.failures import OPENAI_PATHS, RefusedError
@@ -25,7 +33,15 @@ from steelyard.version import __version__
 FOLDER_VARIABLE = "STEELYARD_SERVE_FOLDER"
 """How `serve` tells its worker processes which workspace they serve."""
 
-ROOMS = (routes_health, routes_pages, routes_parts, routes_chat, routes_decision)
+ROOMS = (
+    routes_health,
+    routes_pages,
+    routes_parts,
+    routes_chat,
+    routes_decision,
+    routes_feedback,
+    routes_metrics,
+)
 """Groups of routes; each has `add_routes(app, site)`."""
 
 ABOUT = """One endpoint for a pipeline of measured parts: the router picks the intent, retrieval answers with citations what the asker

@@ -21,6 +21,7 @@ from steelyard.schema.serving import AnswerNote, Served
 from steelyard.server.failures import UnavailableError
 from steelyard.server.identity import Identity
 from steelyard.server.limits import RateLimit
+from steelyard.server.observing import Observer, last_of
 from steelyard.server.sessions import CSRF_FIELD, Sessions
 from steelyard.serving.pipeline import Pipeline
 from steelyard.workspace import Workspace
@@ -71,6 +72,7 @@ class Site:
         self.identity = Identity(folder, serve, Keys(state.keys), sessions)
         self.limits = RateLimit(state.limits, serve.requests_per_minute, serve.burst)
         self.page_failure: Callable[[SteelyardError, ASGIScope], Response | None] = lambda *_: None
+        self.observer = Observer(self.workspace, self.running)
         self.watchers: list[Callable[[AnswerNote], None]] = []
         self.routes: list[Any] = []
         self.ready = False
@@ -85,11 +87,13 @@ class Site:
             SteelyardError: there is nothing to serve, or it cannot be loaded.
         """
         self.running.current.begin()
+        self.observer.open()
         self.ready = True
 
     def close(self) -> None:
         """Write what is pending and close the files."""
         self.ready = False
+        self.observer.close()
         self.audit.close()
         self.limits.close()
         self.running.close()
@@ -152,8 +156,10 @@ class Site:
         """
 
         def whole() -> Served:
-            served = make(self.running.current.get())
-            self.keep(AnswerNote(served=served, caller=who, scope=scope, question=question))
+            served, choice = self.observer.answer(who, make)
+            record = AnswerNote(served=served, caller=who, scope=scope, question=question)
+            self.keep(record)
+            self.observer.answered(record, choice, make)
             return served
 
         return await self.work(whole)
@@ -176,9 +182,12 @@ class Site:
 
         def whole() -> None:
             gone = False
-            for piece in make(self.running.current.get()):
+            choice = self.observer.choose(who)
+            for piece in self.observer.streamed(who, choice, make):
                 if isinstance(piece, Served):
-                    self.keep(AnswerNote(served=piece, caller=who, scope=scope, question=question))
+                    record = AnswerNote(served=piece, caller=who, scope=scope, question=question)
+                    self.keep(record)
+                    self.observer.answered(record, choice, lambda line: last_of(make(line)))
                 try:
                     if not gone:
                         anyio.from_thread.run(sender.send, piece)

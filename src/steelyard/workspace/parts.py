@@ -11,11 +11,14 @@ from steelyard.registry.ledger import Ledger
 from steelyard.registry.operations import Operations
 from steelyard.registry.releases import Releases
 from steelyard.registry.requests import RequestLog
+from steelyard.registry.trials import Trials
 from steelyard.registry.versions import Registry
 from steelyard.schema.errors import NotFoundError
 from steelyard.schema.ledger import LedgerEntry
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import VersionRecord
+from steelyard.schema.trials import Trial
+from steelyard.serving.judging import CanaryJudge
 from steelyard.workspace.examples import Examples
 from steelyard.workspace.paths import State
 from steelyard.workspace.toolbox import Toolbox
@@ -36,11 +39,22 @@ class Parts:
         self.requests = RequestLog(state.requests)
         self.operations = Operations(state.operations)
         self.feedback = FeedbackLog(state.feedback)
+        self.trials = Trials(state.trials)
 
     @cached_property
     def training(self) -> Training:
         """Fitting and loading of candidates."""
         return Training(self.examples, self.toolbox, self.registry)
+
+    @cached_property
+    def judge(self) -> CanaryJudge:
+        """What stops a canary that is worse; a stop is written into the history."""
+
+        def told(trial: Trial, reason: str) -> None:
+            with self.registry.database.connect() as connection:
+                self.registry.note(connection, "canary.stopped", reason, trial.to_json())
+
+        return CanaryJudge(self.trials, self.operations, self.feedback, self.settings.canary, told)
 
     def component_for(self, task: str, name: str | None) -> str:
         """The component of a task: the named one, or the only one.

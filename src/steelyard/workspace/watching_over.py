@@ -36,6 +36,7 @@ from steelyard.serving.traffic_monitors import (
 from steelyard.workspace.deciding_again import DecidingAgain, Measured
 from steelyard.workspace.quality import kept_quality
 from steelyard.workspace.traffic_history import TrafficHistory
+from steelyard.workspace.trying import trials_now
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
@@ -95,7 +96,7 @@ class WatchingOver:
             break_even=tuple(distances),
             decisions=tuple(self._decisions(traffic)),
             models=tuple(models),
-            trials=(),
+            trials=tuple(trials_now(self._parts)),
             feedback={**Counter(one.verdict for one in self._parts.feedback.all()), **self._waiting()},
             by_day=tuple(self._history.by_day(SHOWN_DAYS)),
         )
