@@ -23,6 +23,7 @@ SECTIONS: dict[str, type] = {
     "[economics]": config.EconomicsSettings,
     "[models]": model_settings.ModelSettings,
     "[models.generator]": model_settings.GeneratorSettings,
+    "[models.tuning]": model_settings.TuningSettings,
     "[corpus]": config.CorpusSettings,
     "[measure]": config.MeasureSettings,
     "[gates]": config.GateSettings,

@@ -1,6 +1,6 @@
 """One frozen settings tree (`tree`), and how it is read from steelyard.toml (`reading`)."""
 
-from steelyard.config.model_settings import GeneratorSettings, ModelSettings
+from steelyard.config.model_settings import GeneratorSettings, ModelSettings, TuningSettings
 from steelyard.config.reading import FILE_NAME, load_settings, parse_settings
 from steelyard.config.tree import (
     CanarySettings,
@@ -41,6 +41,7 @@ __all__ = [
     "SourceSettings",
     "SystemSettings",
     "TrafficSettings",
+    "TuningSettings",
     "WatchSettings",
     "WorkspaceSettings",
     "load_settings",

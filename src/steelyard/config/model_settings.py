@@ -49,6 +49,30 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningSettings:
+    """`[models.tuning]`: fine-tuning at a provider. It sends labelled rows there and costs money; without `cap_usd` it never starts."""
+
+    base_url: str | None = None
+    """Address of the provider; None: that of `[models.generator]`."""
+    model: str | None = None
+    """The provider's model to tune, by a dated name; None: that of `[models.generator]`."""
+    key_env: str | None = None
+    """Name of the environment variable that holds the key; None: that of `[models.generator]`."""
+    epochs: int = 3
+    """Passes over the rows; each is billed."""
+    cap_usd: float = 0.0
+    """USD that one job may cost by its estimate; setting it is the consent to spend and to send. 0: no job is started."""
+    training_usd: float | None = None
+    """USD per million trained tokens; None: from the price table, and no job is started where it has none."""
+    longest_tokens: int = 16_384
+    """Longest row in tokens that the provider takes whole."""
+    poll_s: float = 5.0
+    """Seconds to the first look at a running job; the pauses grow to a minute."""
+    wait_hours: float = 24.0
+    """How long a command waits for a job; it goes on at the provider, and the same command takes it up again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """`[models]`: the embedded encoder."""
 
@@ -64,3 +88,5 @@ class ModelSettings:
     """Measure the candidates that tune the encoder's own weights too: minutes each. Naming one under `candidates` does so as well."""
     generator: GeneratorSettings = GeneratorSettings()
     """See `[models.generator]`."""
+    tuning: TuningSettings = TuningSettings()
+    """See `[models.tuning]`."""

@@ -53,6 +53,11 @@ class State:
         return self.root / "calls.sqlite"
 
     @property
+    def tuning(self) -> Path:
+        """Fine-tuning jobs at a provider (SQLite); they were paid for, so it cannot be rebuilt."""
+        return self.root / "tuning.sqlite"
+
+    @property
     def quality(self) -> Path:
         """Retrieval quality by generation (JSON)."""
         return self.root / "quality.json"
