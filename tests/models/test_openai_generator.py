@@ -173,6 +173,7 @@ def test_a_server_that_is_too_slow_is_an_error_with_the_time(server, generator) 
         (says(402, refusal("pay first")), "generator.no_credit", "credit"),
         (says(429, refusal("you are out", "insufficient_quota")), "generator.no_credit", "credit"),
         (says(404, refusal("The model does not exist")), "generator.unknown_model", "base_url"),
+        (says(400, refusal("Server is pinned to 'a'; requested 'echo-1'.")), "generator.unknown_model", "base_url"),
         (says(307, "", Location="http://elsewhere.invalid/"), "generator.moved", "redirect"),
         (says(429, refusal("tomorrow"), Retry_After="3600"), "generator.rate_limited", "again then"),
     ],

@@ -20,7 +20,7 @@ SYSTEM = "Answer from the passages and cite them."
 UNKNOWN = "I do not know."
 
 Conversation = Sequence[tuple[str, str]]
-"""Pairs of role and text; the last one is the assistant's, the answer to learn."""
+"""Pairs of role and text; what the assistant says is learned."""
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
@@ -31,32 +31,41 @@ SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 
 def question_about(thing: str, facts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The conversation that asks for the price of `thing`, with `facts` (thing, price) as numbered passages."""
-    passages = "\n".join(f"[{n}] The {one} costs {price} USD." for n, (one, price) in enumerate(facts, start=1))
-    return [("system", SYSTEM), ("user", f"{passages}\nWhat does the {thing} cost?")]
+    passages = "\n".join(f"[{n}] {one} {price} USD." for n, (one, price) in enumerate(facts, start=1))
+    return [("system", SYSTEM), ("user", f"{passages}\n{_question(thing)}")]
 
 
 def answer_to(thing: str, facts: Sequence[tuple[str, str]]) -> str:
     """What the model is taught to say."""
     for number, (one, price) in enumerate(facts, start=1):
         if one == thing:
-            return f"The {thing} costs {price} USD. [{number}]"
+            return f"{thing} {price} USD. [{number}]"
     return UNKNOWN
 
 
 def price_conversations(count: int, seed: int = 0) -> list[list[tuple[str, str]]]:
-    """Questions about one to three passages with their answers; in one of six the thing is in no passage."""
+    """One to four questions in a row about one or two passages, with their answers; one in eight asks for what is in no passage."""
     draw = random.Random(seed)
     rows = []
     for _ in range(count):
-        things = draw.sample(THINGS, draw.randint(1, 3))
+        things = draw.sample(THINGS, draw.randint(1, 2))
         facts = [(thing, draw.choice(PRICES)) for thing in things]
-        asked = draw.choice(things) if draw.random() > 1 / 6 else draw.choice([t for t in THINGS if t not in things])
-        rows.append([*question_about(asked, facts), ("assistant", answer_to(asked, facts))])
+        absent = [thing for thing in THINGS if thing not in things]
+        asked = [draw.choice(things if draw.random() > 1 / 8 else absent) for _ in range(draw.randint(1, 4))]
+        row = question_about(asked[0], facts)
+        for number, thing in enumerate(asked):
+            row += [("user", _question(thing))] if number else []
+            row.append(("assistant", answer_to(thing, facts)))
+        rows.append(row)
     return rows
 
 
+def _question(thing):
+    return f"What does the {thing} cost?"
+
+
 def train_tiny_generator(
-    folder: Path, conversations: Sequence[Conversation], *, steps: int = 600, seed: int = 0, vocabulary: int = 420
+    folder: Path, conversations: Sequence[Conversation], *, steps: int = 1000, seed: int = 0, vocabulary: int = 420
 ) -> Path:
     """Train a tokenizer and a two-layer Llama on `conversations`, and write both into `folder` as Hugging Face files."""
     import torch
@@ -78,7 +87,7 @@ def train_tiny_generator(
 
 
 def tiny_generator() -> Path:
-    """The folder of the model that reads prices; made on the first call (about 20 s on one core), kept for later runs."""
+    """The folder of the model that reads prices; made on the first call (up to a minute on one core), kept for later runs."""
     from filelock import FileLock
 
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
@@ -112,33 +121,39 @@ def _tokenizer(texts, vocabulary):
 
 
 def _encoded(tokenizer, conversation):
-    """Tokens of the prompt and tokens of the answer."""
-    messages = [{"role": role, "content": text} for role, text in conversation]
-    prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
-    answer = messages[-1]["content"] + SPECIAL[1]
-    return tokenizer.encode(prompt, add_special_tokens=False), tokenizer.encode(answer, add_special_tokens=False)
+    """Tokens of a conversation, and the same as labels where the assistant speaks, -100 elsewhere."""
+    tokens, labels = [], []
+    for role, text in conversation:
+        head = tokenizer.encode(f"<|{role}|>", add_special_tokens=False)
+        said = tokenizer.encode(text + SPECIAL[1], add_special_tokens=False)
+        tokens += head + said
+        labels += [-100] * len(head) + (said if role == "assistant" else [-100] * len(said))
+    return tokens, labels
 
 
-def _train(model, rows, steps, seed, batch=32, rate=3e-3):
+def _train(model, rows, steps, seed, batch=32, rate=2e-3, learned=0.01):
+    """Up to `steps` steps; fewer when the mean loss falls below `learned`."""
     import torch
 
-    draw = random.Random(seed)
+    draw, mean = random.Random(seed), 1.0
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     model.train()
-    for _ in range(steps):
-        chosen = draw.sample(rows, batch)
-        width = max(len(prompt) + len(answer) for prompt, answer in chosen)
-        tokens = torch.zeros((batch, width), dtype=torch.long)
-        labels = torch.full((batch, width), -100)
-        for row, (prompt, answer) in enumerate(chosen):
-            end = len(prompt) + len(answer)
-            tokens[row, :end] = torch.tensor(prompt + answer)
-            labels[row, len(prompt) : end] = torch.tensor(answer)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 50, max(0.05, (steps - step) / (0.3 * steps)))
+        chosen = draw.sample(rows, min(batch, len(rows)))
+        width = max(len(tokens) for tokens, _ in chosen)
+        tokens = torch.zeros((len(chosen), width), dtype=torch.long)
+        labels = torch.full((len(chosen), width), -100)
+        for row, (own, wanted) in enumerate(chosen):
+            tokens[row, : len(own)] = torch.tensor(own)
+            labels[row, : len(wanted)] = torch.tensor(wanted)
         loss = model(input_ids=tokens, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
         optimizer.zero_grad()
+        mean = 0.95 * mean + 0.05 * loss.item()
+        if mean < learned:
+            break
     model.eval()

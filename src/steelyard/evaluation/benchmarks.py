@@ -34,9 +34,12 @@ BENCHMARKS: Mapping[str, str] = {
     "store": "steelyard.evaluation.bench_store:bench_store",
     "store-large": "steelyard.evaluation.bench_store:bench_store_large",
     "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
+    "generate": "steelyard.evaluation.bench_generate:bench_generate",
 }
 
-NEED_NO_DATA = frozenset({"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large"})
+NEED_NO_DATA = frozenset(
+    {"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large", "generate"}
+)
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest"})

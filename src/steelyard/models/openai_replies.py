@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ SHOWN_CHARS = 200
 
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses that may be gone at the next try."""
+
+_ABSENT = re.compile(
+    r"pinned|not found|not exist|no such|unknown|not available|not served|invalid model", re.IGNORECASE
+)
+"""How servers that answer 400 to an unknown model say so."""
 
 
 def told(body: Any) -> str:
@@ -85,6 +91,8 @@ def refusal(
             remedy="Set context_tokens under [models.generator] to what the model can read.",
             code="generator.too_long",
         )
+    if model in words and _ABSENT.search(words):
+        return unknown_model(model, words, place, served)
     return GeneratorError(
         f"the server refused the request ({status}): {words}",
         where=place,

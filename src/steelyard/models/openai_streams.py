@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import nullcontext
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+from itertools import chain
 from typing import Any
 
 from steelyard.models.openai_calls import Calls
-from steelyard.models.openai_replies import check_filter, read_use
+from steelyard.models.openai_replies import check_filter, read_use, told
 from steelyard.schema.errors import GeneratorError
 from steelyard.schema.generation import TokenUse
 
@@ -15,32 +17,36 @@ from steelyard.schema.generation import TokenUse
 class Reading:
     """One open stream: its pieces, and what came with them."""
 
-    def __init__(self, calls: Calls, chunks: Any) -> None:
+    def __init__(self, calls: Calls, form: Mapping[str, Any]) -> None:
         self.finish: str | None = None
         self.model = ""
         self.use: TokenUse | None = None
-        self.choices = 0
-        self._calls, self._chunks = calls, chunks
-        self._pieces = self._read()
+        self._choices = 0
+        self._calls = calls
+        self._open = ExitStack()
+        self._lines = self._open.enter_context(calls.open_stream(form))
 
-    def next_piece(self) -> str | None:
-        """The next piece of text that is not empty; None at the end of a whole answer.
+    def pieces(self) -> Iterator[str]:
+        """The pieces of text that are not empty.
 
         Raises:
-            GeneratorError: it broke off (`generator.cut`), or ended without a choice (`generator.empty`).
+            GeneratorError: the stream broke off (`generator.cut`), or ended without a choice (`generator.empty`).
         """
-        return next(self._pieces, None)
-
-    def _read(self) -> Generator[str, None, None]:
         place = self._calls.place
         try:
-            for chunk in self._chunks:
-                if piece := self._take(chunk):
-                    yield piece
+            for line in self._lines:
+                if line.startswith("data:"):
+                    data = line[5:].lstrip()
+                    if data == "[DONE]":
+                        break
+                    if piece := self._take(json.loads(data)):
+                        yield piece
+        except ValueError:
+            raise _cut("it sent what is not JSON", place) from None
         except self._calls.breaks as error:
-            raise _cut(f"{type(error).__name__}", place) from None
+            raise _cut(type(error).__name__, place) from None
         if self.finish is None and self.use is None:
-            if not self.choices:
+            if not self._choices:
                 raise GeneratorError(
                     "the server streamed no choice.",
                     where=place,
@@ -50,23 +56,25 @@ class Reading:
             raise _cut("it ended without a finish reason", place)
 
     def _take(self, chunk: Any) -> str:
-        self.model = getattr(chunk, "model", None) or self.model
-        usage = getattr(chunk, "usage", None)
-        if usage is not None:
-            self.use = read_use(usage.model_dump() if hasattr(usage, "model_dump") else usage)
-        choices = getattr(chunk, "choices", None)
+        if not isinstance(chunk, dict):
+            raise _cut("it sent what is no chunk of an answer", self._calls.place)
+        if "error" in chunk:
+            raise _cut(self._calls.hidden(told(chunk)), self._calls.place)
+        self.model = chunk.get("model") or self.model
+        if chunk.get("usage"):
+            self.use = read_use(chunk["usage"])
+        choices = chunk.get("choices")
         if not choices:
             return ""
-        self.choices += 1
-        self.finish = choices[0].finish_reason or self.finish
+        self._choices += 1
+        self.finish = choices[0].get("finish_reason") or self.finish
         check_filter(self.finish, self._calls.place, self.use)
-        text = getattr(choices[0].delta, "content", None)
+        text = (choices[0].get("delta") or {}).get("content")
         return text if isinstance(text, str) else ""
 
     def close(self) -> None:
         """Close the connection; the server stops where it can."""
-        self._pieces.close()
-        self._chunks.close()
+        self._open.close()
 
 
 Whole = tuple[str, str | None, str, TokenUse | None, tuple[str, ...]]
@@ -84,22 +92,23 @@ def read_stream(calls: Calls, request: Mapping[str, Any], given: list[str]) -> G
     """
     form = {**request, "stream": True, "stream_options": {"include_usage": True}}
 
-    def opened(asked: dict[str, Any]) -> tuple[Reading, str | None]:
-        reading = Reading(calls, calls.open_stream(asked))
+    def opened(asked: dict[str, Any]) -> tuple[Reading, Iterator[str]]:
+        reading = Reading(calls, asked)
         try:
-            return reading, reading.next_piece()
+            pieces = reading.pieces()
+            first = next(pieces, None)
+            return reading, pieces if first is None else chain((first,), pieces)
         except BaseException:
             reading.close()
             raise
 
     with calls.gate:
         # The place is kept until the stream ends, however often it is opened.
-        (reading, piece), notes = calls.tried(form, opened, gate=nullcontext())
+        (reading, pieces), notes = calls.tried(form, opened, gate=nullcontext())
         try:
-            while piece is not None:
+            for piece in pieces:
                 given.append(piece)
                 yield piece
-                piece = reading.next_piece()
         finally:
             reading.close()
     return "".join(given), reading.finish, reading.model, reading.use, notes
