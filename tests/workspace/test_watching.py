@@ -73,6 +73,22 @@ def test_measured_volume_that_changes_the_verdict_is_told_with_what_to_do(weighe
         assert one.holds, one
 
 
+def test_a_volume_at_which_another_candidate_wins_flips_the_decision(weighed) -> None:
+    decision = json.loads((weighed / "decision.json").read_text())
+    name, flip = next(
+        (name, flip)
+        for name, one in decision["components"].items()
+        for flip in one["flips"]
+        if flip["input"] == "queries_per_month" and flip["candidate"] != one["candidate"]
+    )
+    fill(weighed, days=10, a_day=flip["to"] / 2 / 30.4)
+    (found,) = [one for one in Workspace(weighed).watched(NOW).decisions if one.component == name]
+    assert not found.holds
+    assert found.now.endswith(f"({flip['candidate']})")
+    assert "queries a month come" in found.because
+    assert f"steelyard release {name}/{flip['candidate']}" in found.do
+
+
 def test_a_latency_that_breaks_the_requirement_flips_the_decision(weighed) -> None:
     settings = weighed / "steelyard.toml"
     text = settings.read_text()

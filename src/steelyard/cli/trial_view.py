@@ -15,11 +15,11 @@ FEW_CALLERS = 20
 """Below so many callers on the canary's side, one of them can make the difference."""
 
 NAMES = {
-    "errors": "requests that fail",
-    "declined": "requests declined",
-    "slow_half": "slower than usual",
-    "slow_tail": "far slower than usual",
-    "disliked": "called wrong or unsafe",
+    "errors": "failed",
+    "declined": "declined",
+    "slow_half": "slow",
+    "slow_tail": "very slow",
+    "disliked": "disliked",
 }
 
 
@@ -30,20 +30,27 @@ def show_canary(out: Console, found: CanaryReport) -> None:
     if not found.blocks and trial.state == "running":
         out.print("learning production's usual latency; nothing is judged before 200 of its requests.")
         return
-    made = table(
-        "figure", ("production", True), ("canary", True), ("may exceed by", True), ("evidence", True), "verdict"
-    )
+    made = table("figure", ("production", True), ("canary", True), ("margin", True), ("evidence", True), "verdict")
     for one in found.figures:
         made.add_row(
             NAMES[one.metric],
             _share(one.production, one.requests),
             _share(one.canary, one.canary_requests),
             f"{one.margin:.1%}",
-            f"{min(one.evidence, 9999):.2g} of {one.needed:.0f}",
+            f"{min(one.evidence, 9999):.2g}",
             _verdict(one),
         )
     out.print(made)
-    lines: list[tuple[str, str]] = []
+    out.print(
+        f"evidence that it is worse by more than the margin: at {found.figures[0].needed:.0f} it is stopped",
+        style="dim",
+    )
+    lines: list[tuple[str, str]] = [
+        (
+            "slow, very slow",
+            "above production's median and 95th percentile; the canary beyond 1.2 times that, by default",
+        )
+    ]
     if found.reason:
         lines.append((trial.state, found.reason))
     if trial.split_by == "caller" and found.callers < FEW_CALLERS:
@@ -59,20 +66,13 @@ def show_shadow(out: Console, found: ShadowReport) -> None:
         out.print("nothing was compared yet.")
         return
     made = table(
-        "component",
-        ("compared", True),
-        ("agrees", True),
-        "95 % interval",
-        ("only production", True),
-        ("only shadow", True),
-        ("failed", True),
+        "component", ("asked", True), "agrees (95 %)", ("only here", True), ("only there", True), ("failed", True)
     )
     for one in found.parts:
         made.add_row(
             one.component,
             f"{one.compared:,}",
-            f"{one.agreed / one.compared:.1%}",
-            f"{one.low:.1%} to {one.high:.1%}",
+            f"{one.agreed / one.compared:.1%} ({one.low:.1%} to {one.high:.1%})",
             str(one.only_production),
             str(one.only_shadow),
             str(one.failed),
@@ -83,6 +83,9 @@ def show_shadow(out: Console, found: ShadowReport) -> None:
         for one in found.parts
         if one.production_ms is not None and one.shadow_ms is not None
     ]
+    declined = any(one.only_production or one.only_shadow for one in found.parts)
+    if declined:
+        lines.append(("only here, there", "answered in production and declined by the shadow, and the other way round"))
     if found.differing:
         lines.append(("differ", ", ".join(found.differing)))
     notes(out, lines)

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steelyard.registry.answers_audit import AnswersAudit
 from steelyard.registry.versions import utc_now
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.feedback import Feedback
+from steelyard.workspace.answer_trail import find_request
 from steelyard.workspace.datasets import Datasets
 from steelyard.workspace.paths import write_whole
 
@@ -58,6 +60,8 @@ def accept(
             code="feedback.no_text",
         )
     row = _row(settings.task, question, label or held.label, answer or held.answer, held)
+    groups = _groups(parts, held.request) if settings.task == "answer" else []
+    row |= {"groups": groups} if groups else {}
     parts.examples.split(name)
     file = parts.folder / parts.examples.file_of(name)
     _append(file, {**row, "split": PART, ORIGIN: f"{ORIGIN} {number}"})
@@ -96,9 +100,18 @@ def _component_of(parts: Parts, held: Feedback, label: str | None, answer: str |
 
 def _asked(parts: Parts, request: str) -> str | None:
     try:
-        return parts.requests.get(request).text
+        return find_request(parts, request).text
     except NotFoundError:
         return None
+
+
+def _groups(parts: Parts, request: str) -> list[str]:
+    """The groups of who asked: a question is a row for askers who may see what they may see."""
+    try:
+        _, record = AnswersAudit(parts.state.audit).get(request)
+    except NotFoundError:
+        return []
+    return list(record.groups)
 
 
 def _row(task: str, question: str, label: str | None, answer: str | None, held: Feedback) -> dict[str, Any]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
 
 SHOWN_DIFFERING = 10
+SHOWN_S = 7 * 86400.0
+"""How long `status` tells of a trial that has ended: a week."""
+
 LARGEST_SHARE = {"canary": 0.5, "shadow": 1.0}
 
 
@@ -117,10 +120,11 @@ def shadow_report(parts: Parts) -> ShadowReport:
 
 
 def trials_now(parts: Parts) -> list[dict[str, Any]]:
-    """The newest canary and shadow with the reason of their end, for `status`; none where there was none."""
+    """The newest canary and shadow with the reason of their end, for `status`; those that ended longer ago than SHOWN_S are left out."""
     kinds: tuple[TrialKind, ...] = ("canary", "shadow")
-    running = [parts.trials.newest(kind) for kind in kinds]
-    return [{**one.to_json(), "reason": parts.trials.reason(one.number)} for one in running if one is not None]
+    newest = (parts.trials.newest(kind) for kind in kinds)
+    shown = [one for one in newest if one is not None and (one.ended is None or time() - one.ended < SHOWN_S)]
+    return [{**one.to_json(), "reason": parts.trials.reason(one.number)} for one in shown]
 
 
 def require_running(parts: Parts, kind: TrialKind) -> Trial:
