@@ -14,6 +14,7 @@ from steelyard.cli import (
     access,
     asking,
     audit,
+    backing_up,
     backtesting,
     corpus,
     data,
@@ -103,6 +104,7 @@ for room in (
     versions,
     keys,
     audit,
+    backing_up,
     inspecting,
     measuring,
 ):

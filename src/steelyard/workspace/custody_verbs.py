@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steelyard.schema.progress import Report, silent
 from steelyard.workspace.paths import State, write_whole
 
 if TYPE_CHECKING:
     from steelyard.registry.chain import Entry, Verified
     from steelyard.registry.keys import Keys
+    from steelyard.schema.backups import Backup
     from steelyard.workspace.answer_replay import Replay
     from steelyard.workspace.parts import Parts
     from steelyard.workspace.running import Running
@@ -90,6 +92,17 @@ class CustodyVerbs:
         from steelyard.workspace.evidence import cut_answers
 
         return cut_answers(self._parts(), older_than, why=why, archive=archive, dry_run=dry_run)
+
+    def backup(self, file: Path, report: Report = silent, *, documents: bool = False) -> Backup:
+        """Write everything that cannot be made again into one new file, while serving and ingesting go on.
+
+        Raises:
+            UserError: the file exists, or its folder does not.
+            StoreError: something is damaged.
+        """
+        from steelyard.workspace.backup import make_backup
+
+        return make_backup(self._parts(), file, report, documents=documents)
 
     @abstractmethod
     def running(self) -> Running:

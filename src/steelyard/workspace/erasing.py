@@ -19,6 +19,7 @@ from steelyard.corpus.library import Library
 from steelyard.registry.versions import whoami
 from steelyard.schema.progress import Report
 from steelyard.schema.upkeep import EraseReport, Remnant
+from steelyard.workspace.paths import known_backups
 from steelyard.workspace.upkeep import bare_index, require_corpus, run_files
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ def _left(parts: Parts, targets: Targets, erased: _Erased) -> Iterator[Remnant]:
     for documents in targets.shared.values():
         yield Remnant(
             place=", ".join(documents), why="has the same bytes and was not named: erase it too, or by the hash"
+        )
+    for one in known_backups(parts.state):
+        yield Remnant(
+            place=f"the backup {one['file']} of {one['created'][:10]}",
+            why="was made before: delete it, or restore it with --erasures only",
         )
     yield from _own_files(parts, erased)
     yield from _fitted_meanwhile(parts, targets)

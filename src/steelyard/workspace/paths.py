@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,11 @@ class State:
         return self.root / "limits"
 
     @property
+    def backups(self) -> Path:
+        """Which backups were made of this workspace (JSON)."""
+        return self.root / "backups.json"
+
+    @property
     def audit(self) -> Path:
         """The sealed record of every answer (SQLite); cannot be rebuilt."""
         return self.root / "audit.sqlite"
@@ -133,3 +139,12 @@ def write_whole(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+
+
+def known_backups(state: State) -> list[dict[str, str]]:
+    """The backups that were made of a workspace: file, created, head; oldest first."""
+    try:
+        found = json.loads(state.backups.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
