@@ -17,6 +17,7 @@ from steelyard.candidates.prompting import (
     batches,
     fence,
     load_prompt,
+    made_with,
     read_object,
     same_making,
     stepped,
@@ -114,6 +115,11 @@ class GeneratedAnswer:
             asked = self._ask(asking, [(request.text, scope)])[0]
             checked = self._checked(asked)
         return self._output(decliner, asked, checked, asking.usage(meter), asking.notes)
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """See `prompting.made_with`."""
+        return made_with(self._prompt, Asking(self._tools, self.name).generator)
 
     def save(self, folder: Path) -> None:
         """See `Candidate.save`. Writes the prompt's version and the generator's name, never a key."""

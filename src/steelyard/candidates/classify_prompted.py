@@ -17,6 +17,7 @@ from steelyard.candidates.prompting import (
     batches,
     fence,
     load_prompt,
+    made_with,
     read_object,
     same_making,
     stepped,
@@ -113,6 +114,11 @@ class PromptedRouter:
         with metered() as meter:
             said = self._said_of(asking, [request.text])[0]
         return self._output(said, asking.usage(meter), asking.notes)
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """See `prompting.made_with`."""
+        return made_with(load_prompt("classify"), Asking(self._tools, self.name).generator)
 
     def save(self, folder: Path) -> None:
         """See `Candidate.save`. Writes the prompt's version and the generator's name, never a key."""

@@ -144,6 +144,7 @@ class Asking:
             tokens_out=use.output,
             encoder_tokens=meter.usage.encoder_tokens,
             seconds=meter.usage.seconds,
+            generator_s=sum(one.seconds for one in self._completions),
             usd=sum(one.usd for one in self._completions),
         )
 
@@ -151,6 +152,11 @@ class Asking:
 def _whole(completion: Completion) -> str | None:
     """The text, None where it was cut off: half an answer is none."""
     return None if completion.finish == "length" else completion.text
+
+
+def made_with(prompt: Prompt, generator: Generator) -> dict[str, str]:
+    """What a report says of how a candidate asks: its prompt's name and version, the prompt's text, and the generator."""
+    return {"prompt": prompt.label, "text": prompt.text, "generator": generator.name}
 
 
 def same_making(meta: dict[str, Any], name: str, prompt: Prompt, generator: Generator, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from steelyard.candidates.interface import Tools
-from steelyard.candidates.prompting import Asking, fence, load_prompt, read_object, same_making
+from steelyard.candidates.prompting import Asking, fence, load_prompt, made_with, read_object, same_making
 from steelyard.candidates.write_approved import Arrays, ExemplarWriter
 from steelyard.components.slots import fill, given, situation
 from steelyard.dataset.places import places_of
@@ -97,6 +97,11 @@ class StyleFewShot(ExemplarWriter):
             trace=tuple(trace),
             well_formed=wrong is None,
         )
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """See `prompting.made_with`."""
+        return made_with(load_prompt("write"), Asking(self._tools, self.name).generator)
 
     def _prompt(self, message: str, shots: Sequence[_Shot], names: frozenset[str]) -> tuple[Message, ...]:
         guide = self._tools.style_guide

@@ -9,7 +9,16 @@ import typer
 from steelyard.cli.output import JsonFlag, console, open_workspace, progress, write_json
 
 if TYPE_CHECKING:
+    from steelyard.schema.spending import Foresight
     from steelyard.workspace import Workspace
+
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Build and measure nothing; show the calls to the generator that it would make, their tokens, USD and minutes.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +47,7 @@ def train(
     why: Annotated[
         bool, typer.Option("--why", help="Fit nothing; say whether to train again, and why or why not.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again.
@@ -54,6 +64,11 @@ def train(
     if ledger:
         _show_ledger(workspace, target, as_json=as_json)
         return
+    if dry_run:
+        with progress() as report:
+            foreseen = workspace.foresee_training(target, report)
+        _show_foreseen(foreseen, as_json=as_json)
+        return
     with progress() as report:
         trained = workspace.train(target, report, budget_s=budget_s)
     if as_json:
@@ -62,6 +77,15 @@ def train(
     from steelyard.cli.tables import show_trained
 
     show_trained(console(), trained)
+
+
+def _show_foreseen(foreseen: Foresight, *, as_json: bool) -> None:
+    if as_json:
+        write_json(foreseen.to_json())
+        return
+    from steelyard.cli.spending_view import show_foreseen
+
+    show_foreseen(console(), foreseen)
 
 
 def _show_why(workspace: Workspace, target: str | None, *, as_json: bool) -> None:
@@ -97,6 +121,7 @@ def weigh(
         int | None,
         typer.Option(help="Seed of every draw; default: `seed` under `measure` in the settings.", metavar="N"),
     ] = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure every candidate on the sealed holdout, price it, and recommend what to run for each component.
@@ -105,6 +130,11 @@ def weigh(
     carry the names of the components, and the record of the whole stays.
     """
     workspace = open_workspace(context)
+    if dry_run:
+        with progress() as report:
+            foreseen = workspace.foresee_weighing(component or [], report)
+        _show_foreseen(foreseen, as_json=as_json)
+        return
     with progress() as report:
         weighed = workspace.weigh(component or [], budget_s=budget_s, seed=seed, report=report)
     if as_json:

@@ -72,7 +72,7 @@ class Decliner:
         ever declined.
         """
         if len(features) < FEWEST_ROWS or min(int(right.sum()), int((~right).sum())) < FOLDS:
-            return cls._never(right, features.shape[-1] if features.size else len(EVIDENCE))
+            return cls._never(right, features.shape[-1] if features.ndim == 2 else len(EVIDENCE))
         from sklearn.model_selection import StratifiedKFold
 
         fitted = cls(_coefficients(features, right), 0.0)

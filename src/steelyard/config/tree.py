@@ -44,6 +44,10 @@ class ComponentSettings:
     """File of neutral rewrites of approved replies, for the style score."""
     format: str | None = None
     """What a reply must match: the name of a JSON Schema file, or a regular expression."""
+    style_guide: str | None = None
+    """File with the house style in words (`write`), shown to a generator."""
+    unsupported: Literal["drop", "mark"] = "drop"
+    """What becomes of a generated sentence that no passage says (`answer`): it is dropped, or marked as such."""
     out_of_scope_label: str = "out_of_scope"
     """The label of messages that no other label fits."""
     candidates: tuple[str, ...] = ()

@@ -274,3 +274,9 @@ def search_sentence(component: ComponentResult) -> str:
             f"{found.best.size}, overlap_chars = {found.best.overlap}, then steelyard ingest and weigh."
         )
     return told + (f" Not tried for want of time: {'; '.join(found.skipped)}." if found.skipped else "")
+
+
+def prompts_of(component: ComponentResult) -> dict[str, str]:
+    """The prompts that measured candidates asked with, by name and version, in the candidates' order."""
+    asking = [one.made_with for one in component.candidates if one.quality is not None and one.made_with]
+    return {made["prompt"]: made["text"] for made in asking if "text" in made}

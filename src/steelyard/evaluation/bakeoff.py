@@ -32,7 +32,10 @@ PAIR = ("rag", "fine_tune")
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What the table of candidates says of one: role, approach, whether it is a plain baseline, how simple, and if it tunes the encoder."""
+    """What the table of candidates says of one.
+
+    Role, approach, whether it is a plain baseline, how simple, if it tunes the encoder, and if it answers from documents in its prompt.
+    """
 
     name: str
     approach: Approach
@@ -40,6 +43,7 @@ class Listed:
     baseline: bool = False
     simplicity: int = 0
     tunes_encoder: bool = False
+    reads_documents: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +190,19 @@ def measured_run(run: RunRecord, train_rows: int, clusters: Sequence[str], seed:
         name=run.candidate,
         approach=run.approach,
         task=run.task,
-        mean_seconds=float(np.mean([result.seconds for result in run.items])),
+        mean_seconds=float(np.mean(_busy_s(run))),
         build_s=run.build_s,
         train_rows=train_rows,
         wrong=mean_interval([_figure(result, WRONG) for result in run.items], clusters, seed=seed),
         declined=mean_interval([_figure(result, DECLINED) for result in run.items], clusters, seed=seed),
+        usd_per_query=float(np.mean([result.usd for result in run.items])),
     )
+
+
+def _busy_s(run: RunRecord) -> list[float]:
+    """Seconds that each query keeps this machine busy: a generator that runs elsewhere is waited for, not worked for."""
+    elsewhere = run.made_with.get("generator", "").startswith("openai:")
+    return [max(0.0, one.seconds - one.generator_s) if elsewhere else one.seconds for one in run.items]
 
 
 def _figure(result: ItemResult, name: str) -> float:
@@ -220,6 +231,9 @@ def _result(run: RunRecord, listed: Listed, measured: Measured, clusters: Sequen
         peak_mb=run.peak_mb,
         tokens_in=float(np.mean([result.tokens_in for result in run.items])),
         tokens_out=float(np.mean([result.tokens_out for result in run.items])),
+        tokens_cached=float(np.mean([result.tokens_cached for result in run.items])),
+        usd_generator=float(np.mean([result.usd for result in run.items])),
+        made_with=dict(run.made_with),
         leaks=run.leaks,
         refusal_recall=metrics["refusal_recall"].mean if "refusal_recall" in metrics else None,
         run_key=run.key,
@@ -253,7 +267,7 @@ def samples_of(run: RunRecord) -> list[dict[str, object]]:
 def _evidence(
     result: CandidateResult, listed: Listed, measured: Measured, priced: Priced, settings: Settings
 ) -> CandidateEvidence:
-    can = can_do(listed.approach, measured.task)
+    can = can_do(listed.approach, measured.task) or listed.reads_documents
     errors = settings.economics
     per_query = measured.wrong.mean * errors.wrong_answer_usd + measured.declined.mean * errors.handoff_usd
     return CandidateEvidence(

@@ -34,7 +34,10 @@ RELABEL_SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What of a measured candidate drives its cost; rates are shares of all queries, with intervals."""
+    """What of a measured candidate drives its cost; rates are shares of all queries, with intervals.
+
+    `mean_seconds` are those that it keeps a core busy, without what it waits for a generator elsewhere, whose calls cost `usd_per_query`.
+    """
 
     name: str
     approach: Approach
@@ -44,6 +47,7 @@ class Measured:
     train_rows: int
     wrong: Interval
     declined: Interval
+    usd_per_query: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +107,7 @@ def check_prices(settings: Settings) -> None:
 
 
 def option_of(measured: Measured, economics: EconomicsSettings) -> Option:
-    """A measured embedded candidate as an option: labour by approach, measured seconds at the price of a core, measured errors."""
+    """A measured candidate as an option: labour by approach, measured seconds at a core's price, a generator's calls, measured errors."""
     share = economics.embedded_share
     retrains = measured.approach in ("fine_tune", "hybrid")
     seconds = max(measured.mean_seconds, 1e-4)
@@ -119,6 +123,7 @@ def option_of(measured: Measured, economics: EconomicsSettings) -> Option:
         retrain_labels=relabels if measured.approach == "hybrid" else 0,
         hosting_usd_per_month=economics.cpu_hour_usd * CORES_PER_REPLICA * HOURS_PER_MONTH,
         queries_per_replica=max(1, round(per_replica)),
+        usd_per_query=measured.usd_per_query,
         error_rate=_rate(measured.wrong),
         handoff_rate=_rate(measured.declined),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -30,8 +32,9 @@ def run_items(
     primary: str,
     at: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
+    at_once: int = 1,
 ) -> tuple[ItemResult, ...]:
-    """Predict and score every item, one at a time, as a server would.
+    """Predict and score every item, one at a time, as a server would; `at_once` for candidates that wait for a model elsewhere.
 
     A prediction that raises a `SteelyardError` scores 0 on `primary` and keeps its message; any other exception is a bug and is
     raised. `at` is the time the answers must hold at (None: now).
@@ -41,12 +44,30 @@ def run_items(
     """
     for item in items[:WARM_UP]:
         _predict(candidate, item, at)
-    results = []
-    for done, item in enumerate(items, start=1):
-        results.append(_run_one(candidate, item, scorer, primary, at))
-        if progress is not None:
-            progress(done, len(items))
+    results: list[ItemResult] = []
+    for part in (items[start : start + at_once] for start in range(0, len(items), at_once)):
+        for item, (output, error, seconds) in zip(part, _timed(candidate, part, at), strict=True):
+            results.append(_scored(item, output, error, seconds, scorer, primary))
+            if progress is not None:
+                progress(len(results), len(items))
     return tuple(results)
+
+
+def _timed(candidate: Candidate, items: Sequence[Item], at: datetime | None) -> list[tuple[Output, str | None, float]]:
+    """Output, error and seconds of each item, all at the same time."""
+
+    def one(item: Item) -> tuple[Output, str | None, float]:
+        start = perf_counter()
+        output, error = _predict(candidate, item, at)
+        # An answer that a generator gave before counts with what it took then.
+        return output, error, max(perf_counter() - start, output.usage.seconds)
+
+    if len(items) == 1:
+        return [one(items[0])]
+    with ThreadPoolExecutor(len(items), "steelyard-run") as pool:
+        # In the context of the caller, so that what is spent is booked where the caller says.
+        waiting = [pool.submit(copy_context().run, one, item) for item in items]
+        return [each.result() for each in waiting]
 
 
 def request_of(item: Item, at: datetime | None = None) -> Request:
@@ -80,10 +101,7 @@ def _predict(candidate: Candidate, item: Item, at: datetime | None) -> tuple[Out
         return Output(), error.message
 
 
-def _run_one(candidate: Candidate, item: Item, scorer: Scorer, primary: str, at: datetime | None) -> ItemResult:
-    start = perf_counter()
-    output, error = _predict(candidate, item, at)
-    seconds = perf_counter() - start
+def _scored(item: Item, output: Output, error: str | None, seconds: float, scorer: Scorer, primary: str) -> ItemResult:
     scores = {primary: 0.0} if error else dict(scorer(item, output))
     usage = output.usage
     return ItemResult(
@@ -99,6 +117,9 @@ def _run_one(candidate: Candidate, item: Item, scorer: Scorer, primary: str, at:
         abstained=output.abstained or output.out_of_scope,
         citations=tuple(citation.to_json() for citation in output.citations),
         error=error,
+        tokens_cached=usage.tokens_cached,
+        generator_s=usage.generator_s,
+        usd=usage.usd,
     )
 
 

@@ -58,12 +58,19 @@ def primary_metric(task: Task, items: Sequence[Item]) -> str:
 
 
 def score(item: Item, output: Output, truth: Truth) -> dict[str, float]:
-    """All scores of one output; what does not apply to the item is absent."""
-    if item.task == "classify":
-        return _classify(item, output, truth)
-    if item.task == "answer":
-        return _answer(item, output, truth)
-    return _write(item, output, truth)
+    """All scores of one output; what does not apply to the item is absent.
+
+    `well_formed` is there where a generator was asked: whether its output was of the form that was asked for; `grounded` where it
+    answered from passages: the share of its sentences that one it cited says.
+    """
+    scorers = {"classify": _classify, "answer": _answer, "write": _write}
+    found = scorers[item.task](item, output, truth)
+    if output.well_formed is not None:
+        found["well_formed"] = float(output.well_formed)
+    checked = output.grounding
+    if checked is not None and checked.sentences:
+        found["grounded"] = 1.0 - checked.unsupported / checked.sentences
+    return found
 
 
 def _classify(item: Item, output: Output, truth: Truth) -> dict[str, float]:

@@ -15,7 +15,7 @@ from steelyard.evaluation.run import WARM_UP, request_of, same_asker, scope_of
 from steelyard.metrics.answers import contains_answer, leaks
 from steelyard.metrics.classify import decided_label
 from steelyard.metrics.statistics import compare_all, mean_interval
-from steelyard.schema.errors import SteelyardError
+from steelyard.schema.errors import SteelyardError, StoppedError
 from steelyard.schema.items import Approach, Item
 from steelyard.schema.scope import Access, Scope
 from steelyard.schema.statistics import Comparison, Interval
@@ -69,6 +69,9 @@ def run_cases(
     """Every case through the system, scored part by part. A message out of scope is routed right when it is declined.
 
     `resolve` gives an asker the groups that the directory adds. A case on which a part raises a `SteelyardError` is wrong in all parts.
+
+    Raises:
+        StoppedError: a generator cannot be called until the user acts.
     """
     for case in cases[:WARM_UP]:
         _respond(system, case)
@@ -112,6 +115,8 @@ def _one(
 def _respond(system: System, case: Item) -> SystemOutput | None:
     try:
         return system.respond(request_of(case), scope_of(case))
+    except StoppedError:
+        raise
     except SteelyardError:
         return None
 

@@ -57,12 +57,13 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What calls took together."""
+    """What calls took together; `characters` is the length of their prompts."""
 
     calls: int
     use: TokenUse
     seconds: float
     usd: float
+    characters: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The sums as JSON."""
@@ -134,11 +135,13 @@ class CallLedger:
         with self._open() as database:
             row = database.execute(
                 "SELECT count(*) calls, total(input) input, total(cached) cached, total(output) output, total(seconds) seconds,"
-                " total(usd) usd FROM calls WHERE ?1 IS NULL OR purpose = ?1",
+                " total(usd) usd, total(characters) characters FROM calls WHERE ?1 IS NULL OR purpose = ?1",
                 (purpose,),
             ).fetchone()
         use = TokenUse(input=int(row["input"]), cached=int(row["cached"]), output=int(row["output"]))
-        return Spent(calls=row["calls"], use=use, seconds=row["seconds"], usd=row["usd"])
+        return Spent(
+            calls=row["calls"], use=use, seconds=row["seconds"], usd=row["usd"], characters=int(row["characters"])
+        )
 
     def by_purpose(self) -> dict[str, Spent]:
         """What the calls of each purpose took, the dearest first."""

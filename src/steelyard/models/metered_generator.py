@@ -162,6 +162,13 @@ class MeteredGenerator:
             self._enter_failure(key, messages, purpose, used, perf_counter() - begin, "cut")
             raise
 
+    def known(
+        self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0, schema: Schema | None = None
+    ) -> Completion | None:
+        """The answer that is kept for such a call, None where it would have to be paid."""
+        key = self._key(messages, max_tokens, temperature, schema)
+        return self._kept([key]).get(key)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Exact where the inner generator counts; else from the characters, at the rate of the calls so far once there are enough."""
         if not getattr(self.inner, "counts_exactly", False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -101,10 +102,12 @@ class Calls:
         http = httpx.Client(limits=limits, timeout=timeout, trust_env=not local, follow_redirects=False)
         self._client = openai.OpenAI(api_key=key, base_url=base, max_retries=0, timeout=timeout, http_client=http)
         self._key = key
+        # Whoever lets a generator go without closing it leaves no open connection behind.
+        self._closing = weakref.finalize(self, self._client.close)
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._closing()
 
     def listed(self, *, strict: bool = False) -> list[Mapping[str, Any]]:
         """The rows of the server's list of models; [] where it has none, and where nobody answers unless `strict`.

@@ -27,8 +27,8 @@ class Request:
 class Usage:
     """What one call used.
 
-    Tokens by class; seconds are wall time; `encoder_tokens` went through an embedded encoder; `usd` is what a generator's calls cost when
-    they were made, also where their answers were kept from then.
+    Tokens by class; seconds are wall time; `encoder_tokens` went through an embedded encoder; `generator_s` is the part of them spent on
+    a generator's calls and `usd` what those cost, both as when they were made, also where their answers were kept from then.
     """
 
     tokens_in: int = 0
@@ -36,6 +36,7 @@ class Usage:
     tokens_out: int = 0
     encoder_tokens: int = 0
     seconds: float = 0.0
+    generator_s: float = 0.0
     usd: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
@@ -46,6 +47,7 @@ class Usage:
             tokens_out=self.tokens_out + other.tokens_out,
             encoder_tokens=self.encoder_tokens + other.encoder_tokens,
             seconds=self.seconds + other.seconds,
+            generator_s=self.generator_s + other.generator_s,
             usd=self.usd + other.usd,
         )
 

@@ -18,7 +18,8 @@ class ItemResult:
 
     `scores` holds per-item metrics (0 to 1 unless the name has a unit); a metric that does not apply to the item is absent, not
     zero. `error` is the message of a failed prediction; such an item scores 0 on the primary metric. `cluster` is what
-    the item shares with others (its source document), for intervals.
+    the item shares with others (its source document), for intervals. Where a generator was asked, `generator_s` is the part of
+    `seconds` that it took and `usd` what it cost; `tokens_cached` are those of `tokens_in` that its provider read from a cache.
     """
 
     item: str
@@ -33,6 +34,9 @@ class ItemResult:
     abstained: bool = False
     citations: tuple[Mapping[str, Any], ...] = ()
     error: str | None = None
+    tokens_cached: int = 0
+    generator_s: float = 0.0
+    usd: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON."""
@@ -53,6 +57,7 @@ class RunRecord:
 
     `build_s` is the time of the fit, `refresh_s` the time from an edited document or label to the right answer (None where the
     candidate could not be refreshed here), `peak_mb` the resident memory of the process after the run.
+    `made_with` has the prompt (name and version), its text and the generator of a candidate that asks one.
     """
 
     key: str
@@ -68,6 +73,7 @@ class RunRecord:
     peak_mb: float
     leaks: int
     created: str
+    made_with: Mapping[str, str] = field(default_factory=lambda: NO_FILES)
 
     def scores(self, metric: str) -> dict[str, float]:
         """Per item id, the score of `metric`; items to which it does not apply are left out."""
@@ -75,7 +81,8 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The run as JSON."""
-        return {**self.__dict__, "items": [result.to_json() for result in self.items]}
+        items = [result.to_json() for result in self.items]
+        return {**self.__dict__, "items": items, "made_with": dict(self.made_with)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> RunRecord:

@@ -14,6 +14,7 @@ from steelyard.schema.search import Searched
 from steelyard.schema.statistics import Comparison, Interval
 
 NO_NUMBERS: Mapping[str, float] = MappingProxyType({})
+NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 NO_INTERVALS: Mapping[str, Interval] = MappingProxyType({})
 
 REFUSAL_RECALL = "refusal_recall", "out_of_scope_recall"
@@ -28,7 +29,8 @@ class CandidateResult:
     Money is USD over the horizon: `usd_lines` by line, `usd_monthly` per month, both adding up to `usd_total`; `usd_low` and
     `usd_high` bound 90 % of the draws. `metrics` holds further metrics with their intervals. A candidate that was not measured has
     `quality` None and says why in `not_measured`. `why_not` names the requirement an infeasible candidate misses. `samples` are a
-    few holdout items with what the candidate made of them.
+    few holdout items with what the candidate made of them. Tokens and `usd_generator` are means a query; `made_with` has the prompt and
+    the generator of a candidate that asks one.
     """
 
     name: str
@@ -58,6 +60,9 @@ class CandidateResult:
     peak_mb: float | None = None
     tokens_in: float = 0.0
     tokens_out: float = 0.0
+    tokens_cached: float = 0.0
+    usd_generator: float = 0.0
+    made_with: Mapping[str, str] = field(default_factory=lambda: NO_TEXTS)
     leaks: int = 0
     refusal_recall: float | None = None
     run_key: str | None = None
@@ -99,13 +104,15 @@ class CandidateResult:
                 "lines": dict(self.usd_lines),
                 "monthly": list(self.usd_monthly),
                 "p_cheapest": self.p_cheapest,
+                "generator_per_query": self.usd_generator,
             },
             "error_rate": self.error_rate,
             "handoff_rate": self.handoff_rate,
             "build_s": self.build_s,
             "refresh_s": self.refresh_s,
             "peak_mb": self.peak_mb,
-            "tokens": {"in": self.tokens_in, "out": self.tokens_out},
+            "tokens": {"in": self.tokens_in, "cached": self.tokens_cached, "out": self.tokens_out},
+            "made_with": {key: text for key, text in self.made_with.items() if key != "text"},
             "leaks": self.leaks,
             "refusal_recall": self.refusal_recall,
             "refusals": {kind: interval.to_json() for kind, interval in self.refusals.items()},

@@ -242,7 +242,7 @@ class Pipeline:
             version=record.version,
             dataset=record.dataset,
             latency_ms=usage.seconds * 1000,
-            cost_usd=usage.seconds * self._usd_per_s,
+            cost_usd=usage.seconds * self._usd_per_s + usage.usd,
             tokens_in=usage.tokens_in,
             tokens_cached=usage.tokens_cached,
             tokens_out=usage.tokens_out,

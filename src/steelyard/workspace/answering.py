@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from steelyard.models.metered_generator import spending_on
 from steelyard.registry.answers_audit import AnswersAudit
 from steelyard.registry.versions import RECOMMENDED, utc_now, whoami
 from steelyard.schema.audit import AnswerRecord, Cited, digest, question_hash
@@ -104,11 +105,11 @@ def ask(
         generation = serving.generation
     answerer = parts.training.load(record, generation)
     parts.toolbox.warm_up(record.candidate, generation)
-    start = perf_counter()
-    output = answerer.predict(Request(text=question, at=as_of), scope)
+    start, purpose = perf_counter(), f"ask {name}/{record.candidate}"
+    output = spending_on(purpose)(answerer.predict)(Request(text=question, at=as_of), scope)
     seconds = perf_counter() - start
     used = parts.toolbox.generation if generation is None else generation
-    cost_usd = seconds * parts.settings.economics.cpu_hour_usd / 3600
+    cost_usd = seconds * parts.settings.economics.cpu_hour_usd / 3600 + output.usage.usd
     kept = _Kept(output=output, kind="answer", latency_ms=seconds * 1000, scope=scope, as_of=as_of, cost_usd=cost_usd)
     return Asked(
         answer=output.text,

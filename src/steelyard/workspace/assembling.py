@@ -13,7 +13,9 @@ from steelyard.dataset.content import content_key
 from steelyard.evaluation.costing import check_prices, updates_per_year
 from steelyard.evaluation.run import now
 from steelyard.evaluation.systems import CaseResult, compare_systems, parts_of, run_cases, system_result
+from steelyard.models.metered_generator import spending_on
 from steelyard.registry.versions import RECOMMENDED
+from steelyard.schema.errors import SpendCapError
 from steelyard.schema.items import Item
 from steelyard.schema.progress import Report
 from steelyard.schema.search import Searched
@@ -121,11 +123,14 @@ class _Systems:
                 "Not measured: several components have the same task, and nothing says which one a case needs.",
             )
         results: dict[str, Sequence[CaseResult]] = {}
-        made = []
+        made: list[SystemResult] = []
         for done, name in enumerate(SYSTEMS, start=1):
             candidates = parts_of(name, self._components)
             if candidates is not None:
-                results[name] = self._cases(name, candidates, cases)
+                try:
+                    results[name] = self._cases(name, candidates, cases)
+                except SpendCapError as error:
+                    return tuple(made), (), f"Not all were measured: {error.message} {error.remedy}"
                 made.append(system_result(name, candidates, results[name], self._components, seed=self._seed))
             report("measure whole systems", done, len(SYSTEMS))
         note = None if made else "Not measured: no system could be put together from the measured candidates."
@@ -151,7 +156,8 @@ class _Systems:
         routers = [one for one in self._parts.settings.components.values() if one.task == "classify"]
         outside = {"out_of_scope_label": routers[0].out_of_scope_label} if routers else {}
         toolbox = self._parts.toolbox
-        rows = run_cases(system, cases, access_of=toolbox.access_of, resolve=toolbox.resolve, **outside)
+        with spending_on(f"weigh {name.replace('_', ' ')} system"):
+            rows = run_cases(system, cases, access_of=toolbox.access_of, resolve=toolbox.resolve, **outside)
         write_whole(
             path, json.dumps([{**row.__dict__, "scores": dict(row.scores)} for row in rows], ensure_ascii=False)
         )

@@ -26,10 +26,10 @@ from steelyard.schema.progress import Report
 from steelyard.workspace.aged import kept_path
 from steelyard.workspace.fingerprint import code_fingerprint
 from steelyard.workspace.ingesting import ingest_settings, source_rules
+from steelyard.workspace.one_thread import one_blas_thread
 from steelyard.workspace.pasts import pasts_of
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.probing import PROBES_FILE, probe_facts
-from steelyard.workspace.training import one_blas_thread
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts

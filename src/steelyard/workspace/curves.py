@@ -135,7 +135,9 @@ class Curves:
             self._parts.training.check_candidate(component, candidate)
             return component, candidate
         record = self._parts.registry.alias(component, RECOMMENDED)
-        names = self._parts.training.names(component)
+        # Trials fit many times over: one that asks a generator is followed only where it is named.
+        able = self._parts.training.names(component)
+        names = [name for name in able if CANDIDATES.part(name).needs != "generator"] or able
         if record is not None and record.candidate in names:
             return component, record.candidate
         learners = [name for name in names if CANDIDATES.part(name).approach in ("fine_tune", "hybrid")]

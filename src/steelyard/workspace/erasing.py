@@ -234,7 +234,7 @@ def _fitted_meanwhile(parts: Parts, targets: Targets) -> Iterator[Remnant]:
     began = _first_seen(parts.toolbox.library, targets)
     for record in parts.registry.versions():
         known = record.candidate in CANDIDATES.names()
-        if known and CANDIDATES.part(record.candidate).needs == "documents" and began and record.created >= began:
+        if known and CANDIDATES.part(record.candidate).needs_documents and began and record.created >= began:
             place = f"{record.component}/{record.candidate}@{record.version}"
             yield Remnant(place=place, why="was fitted while the document was in the corpus: train it again")
 

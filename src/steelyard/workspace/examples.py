@@ -104,6 +104,15 @@ class Examples:
             )
         return rows
 
+    def style_guide(self, component: str) -> str:
+        """The component's style guide as it stands in its file; "" where none is named.
+
+        Raises:
+            UserError: the file is missing.
+        """
+        name = self.component(component).style_guide
+        return "" if name is None else self._path(name, f"[components.{component}] style_guide").read_text("utf-8")
+
     def truth_fingerprint(self, component: str) -> str:
         """Names what a component's outputs are scored against, beside its rows: dated rows, neutral rewrites, the format."""
         settings = self.component(component)

@@ -93,7 +93,7 @@ class Parts:
         """
         made: list[VersionRecord] = []
         known: list[VersionRecord] = []
-        pairs = self._targets(target)
+        pairs = self.targets(target)
         for done, (component, candidate) in enumerate(pairs, start=1):
             record, fitted = self.training.train(component, candidate, report, budget_s)
             (made if fitted else known).append(record)
@@ -110,10 +110,15 @@ class Parts:
         if target is None:
             return ledger.entries()
         component, _, candidate = target.partition("/")
-        self._targets(target)
+        self.targets(target)
         return ledger.entries(component, candidate or None)
 
-    def _targets(self, target: str | None) -> list[tuple[str, str]]:
+    def targets(self, target: str | None) -> list[tuple[str, str]]:
+        """Component and candidate of everything that a target names: all, those of one component, or one.
+
+        Raises:
+            NotFoundError: an unknown component or candidate; the nearest is named.
+        """
         if target is None:
             return [(name, one) for name in self.settings.components for one in self.training.names(name)]
         component, _, candidate = target.partition("/")

@@ -163,7 +163,7 @@ class Toolbox:
 
     def warm_up(self, candidate: str, generation: int | None = None) -> None:
         """Load what the first call of a candidate would load, so that its time is what a served request takes."""
-        if CANDIDATES.part(candidate).needs == "documents":
+        if CANDIDATES.part(candidate).needs_documents:
             search = self.search(self.encoder, generation)
             if search is not None:
                 search.fused("warm up", Scope(), 1, 0.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from steelyard.economics.energy import measured_effort, usd_of
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
 from steelyard.evaluation.serving_form import UnderName, compare_forms
+from steelyard.models.generation import Generator
+from steelyard.models.metered_generator import spending_on
 from steelyard.registry.artefacts import artefact_hash, file_hashes, verify_artefact
 from steelyard.registry.ledger import Ledger
 from steelyard.registry.versions import Registry
@@ -28,6 +29,8 @@ from steelyard.schema.runs import VersionRecord
 from steelyard.workspace.examples import Examples
 from steelyard.workspace.fingerprint import code_fingerprint, code_version, fingerprint
 from steelyard.workspace.keeping import keep
+from steelyard.workspace.one_thread import one_blas_thread
+from steelyard.workspace.saving import save_whole
 from steelyard.workspace.toolbox import Toolbox
 from steelyard.workspace.unchanged import Stamps
 
@@ -36,6 +39,9 @@ VALIDATION_ITEMS = 300
 
 PARITY_ITEMS = 100
 """Validation rows on which a fit is compared with what was saved of it; one that differs is seen, and no candidate waits long."""
+
+PAID_PARITY_ITEMS = 3
+"""The same for a candidate whose every prediction may cost a call: its saved form is a few numbers, so a slip shows at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +101,15 @@ class Training:
 
     def _able(self, component: str) -> list[str]:
         settings = self._examples.component(component)
-        able = [name for name, part in CANDIDATES if part.task == settings.task and part.needs != "generator"]
+        parts = {name: part for name, part in CANDIDATES if part.task == settings.task}
+        if self._toolbox.settings.models.generator.kind == "none":
+            parts = {name: part for name, part in parts.items() if part.needs != "generator"}
+        if self._toolbox.base_model is None:
+            # Weights that are elsewhere cannot be tuned here.
+            parts = {name: part for name, part in parts.items() if not (part.needs == "generator" and part.trains)}
         if settings.task == "answer" and not self._toolbox.has_documents:
-            able = [name for name in able if CANDIDATES.part(name).needs != "documents"]
-        return able
+            parts = {name: part for name, part in parts.items() if not part.needs_documents}
+        return list(parts)
 
     def train(
         self, component: str, candidate: str, report: Report, budget_s: float | None = None
@@ -130,10 +141,12 @@ class Training:
         # What a version learned from can be shown as long as the version is there.
         keep(self._examples, DatasetHistory(self._toolbox.state.datasets), component)
         economics = self._toolbox.settings.economics
-        with measured_effort(economics.cpu_watts) as meter:
+        purpose = f"train {component}/{candidate}"
+        paid = self._paid(purpose)
+        with measured_effort(economics.cpu_watts) as meter, spending_on(purpose):
             fitted = self._fit(self._make(candidate, tools), split)
         effort = meter.effort
-        _save(fitted, folder)
+        save_whole(fitted, folder)
         files = file_hashes(folder)
         served = self._make(candidate, tools).load(folder)
         record = VersionRecord(
@@ -150,14 +163,18 @@ class Training:
             metrics=self._validate(component, served, split, tools),
             created=now(),
             files=files,
-            parity=self._parity(fitted, served, split),
-            cost_usd=usd_of(effort, economics.cpu_hour_usd),
+            parity=self._parity(fitted, served, split, purpose),
+            cost_usd=usd_of(effort, economics.cpu_hour_usd) + self._paid(purpose) - paid,
         )
         added = self._registry.add(record)
         self._stamps.remember(component, candidate, added.version)
         self._book(added, split, effort)
         shutil.rmtree(work, ignore_errors=True)  # checkpoints, of use until here
         return added, True
+
+    def _paid(self, purpose: str) -> float:
+        """USD that calls to a generator cost so far for a purpose."""
+        return self._toolbox.calls.spent(purpose).usd
 
     def _book(self, record: VersionRecord, split: Split, effort: Effort) -> None:
         """Write into the ledger what a version took."""
@@ -186,11 +203,12 @@ class Training:
         return record if self._is_whole(record) else None
 
     @staticmethod
-    def _parity(fitted: Candidate, served: Candidate, split: Split) -> dict[str, Any]:
+    def _parity(fitted: Candidate, served: Candidate, split: Split, purpose: str) -> dict[str, Any]:
         """Whether the form that was saved and serves says what the form that was fitted says, on validation rows."""
-        rows = split.validation[:PARITY_ITEMS]
+        rows = split.validation[: PAID_PARITY_ITEMS if _asks(fitted.name) else PARITY_ITEMS]
         names = {"reference_name": "the candidate as fitted", "served_name": "the candidate as loaded"}
-        return compare_forms(fitted, served, rows, **names).to_json()
+        with spending_on(purpose):
+            return compare_forms(fitted, served, rows, **names).to_json()
 
     def _newest(self, component: str, candidate: str, inputs: str) -> VersionRecord | None:
         """The newest version of these inputs; without a budget of their own, those with one count as well."""
@@ -206,23 +224,39 @@ class Training:
             return False
         return (root / record.folder).is_dir()
 
-    def load(self, record: VersionRecord, generation: int | None = None) -> Candidate:
+    def known(self, component: str, candidate: str, split: Split) -> VersionRecord | None:
+        """The version that training on `split` would find instead of fitting."""
+        found = self._newest(component, candidate, self.inputs(component, candidate, split))
+        return found if found is not None and self._is_whole(found) else None
+
+    def rehearse(self, component: str, candidate: str, split: Split, generator: Generator) -> Candidate:
+        """A candidate fitted with another generator in the place of the settings' own; nothing is kept."""
+        tools = replace(self._tools(component, candidate, cached=True), generator=generator)
+        return self._fit(self._make(candidate, tools), split)
+
+    def load(
+        self, record: VersionRecord, generation: int | None = None, generator: Generator | None = None
+    ) -> Candidate:
         """The candidate of a registered version, with the encoder that serves: what is measured is what is served.
+
+        `generator` takes the place of the settings' own.
 
         Raises:
             ModelError: a file is missing, or is not what was registered.
         """
         verify_artefact(self._toolbox.state.root, record)
         tools = self._tools(record.component, record.candidate, cached=False, generation=generation)
+        tools = tools if generator is None else replace(tools, generator=generator)
         return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
 
     def precision_parity(self, record: VersionRecord, items: Sequence[Item]) -> Parity | None:
         """How a version that is served in int8 agrees with itself on fp32 vectors, row by row; None where it is served in fp32.
 
+        None as well for a candidate with a generator: its prompts would be paid for, and the encoder only ranks what they show.
         The conversion to ONNX has its own gate: an encoder that disagrees with torch is never written.
         """
         served, exact = self._toolbox.encoder, self._toolbox.exact_encoder
-        if exact is None:
+        if exact is None or _asks(record.candidate):
             return None
         tools = self._tools(record.component, record.candidate, cached=False)
         search = self._toolbox.search(exact) if tools.search is not None else None
@@ -262,7 +296,7 @@ class Training:
 
     def inputs(self, component: str, candidate: str, split: Split) -> str:
         """The hash of everything a fit depends on."""
-        needs_documents = CANDIDATES.part(candidate).needs == "documents"
+        needs_documents = CANDIDATES.part(candidate).needs_documents
         rows = [[item.id for item in part] for part in (split.train, split.validation)]
         return fingerprint(
             candidate=candidate,
@@ -274,7 +308,16 @@ class Training:
             seed=self._toolbox.settings.measure.seed,
             label=self._examples.component(component).out_of_scope_label,
             tuning_s=self._toolbox.settings.models.tuning_s if CANDIDATES.part(candidate).trains else None,
+            **self._asked_with(component, candidate),
         )
+
+    def _asked_with(self, component: str, candidate: str) -> dict[str, Any]:
+        """What else the fit of a candidate with a generator depends on; prompts are part of the code."""
+        generator = self._toolbox.generator if _asks(candidate) else None
+        if generator is None:
+            return {}
+        guide, unsupported = self._examples.style_guide(component), self._examples.component(component).unsupported
+        return {"generator": generator.name, "guide": guide, "unsupported": unsupported}
 
     def _tools(
         self,
@@ -287,14 +330,16 @@ class Training:
         stage: str = "",
     ) -> Tools:
         encoder = self._toolbox.cached_encoder if cached else self._toolbox.encoder
-        needs_documents = CANDIDATES.part(candidate).needs == "documents"
+        needs_documents = CANDIDATES.part(candidate).needs_documents
         tools = Tools(
             encoder=encoder,
             search=self._toolbox.search(encoder, generation) if needs_documents else None,
             seed=self._toolbox.settings.measure.seed,
             out_of_scope_label=self._examples.component(component).out_of_scope_label,
-            generator=self._toolbox.generator,
-            base_model=self._toolbox.base_model,
+            generator=self._toolbox.generator if _asks(candidate) else None,
+            style_guide=self._examples.style_guide(component),
+            unsupported=self._examples.component(component).unsupported,
+            base_model=self._toolbox.base_model if _asks(candidate) else None,
         )
         if report is None:
             return tools
@@ -323,7 +368,8 @@ class Training:
     def _validate(self, component: str, fitted: Candidate, split: Split, tools: Tools) -> dict[str, float]:
         # A final fit has seen these rows too: the figures tell a broken fit, never how good one is. The holdout is not touched here.
         rows = split.validation[:VALIDATION_ITEMS]
-        if not rows:
+        # What one with a generator says of rows that it was calibrated on would be paid for, and show nothing new.
+        if not rows or _asks(fitted.name):
             return {}
         task: Task = self._examples.component(component).task
         truth = Truth(stored_text=self._toolbox.stored_text, out_of_scope_label=tools.out_of_scope_label)
@@ -338,26 +384,9 @@ class Training:
         return found
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Keeps linear algebra to one thread: same sums on every machine, and small fits do not wait for busy cores."""
-    try:
-        # Loaded before they are limited: a library that comes later keeps all its threads.
-        import scipy.linalg  # noqa: F401
-        import sklearn  # noqa: F401
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ModuleNotFoundError:
-        return nullcontext()
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
-
-
-def _save(fitted: Candidate, folder: Path) -> None:
-    """Write a candidate into `folder`, which appears whole or not at all."""
-    beside = folder.with_name(folder.name + ".new")
-    shutil.rmtree(beside, ignore_errors=True)
-    fitted.save(beside)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+def _asks(candidate: str) -> bool:
+    """Whether a candidate asks a generator."""
+    return CANDIDATES.part(candidate).needs == "generator"
 
 
 def _unknown(component: str, candidate: str, able: Sequence[str]) -> NotFoundError:

@@ -24,7 +24,7 @@ class Stamps:
         self._examples = examples
         self._toolbox = toolbox
         self._path = toolbox.state.checks / "trained.json"
-        self._stamps: dict[tuple[str, bool], str] = {}
+        self._stamps: dict[tuple[str, bool, bool], str] = {}
 
     def version(self, component: str, candidate: str) -> int | None:
         """The version that was fitted from what is there now, None when that is not known."""
@@ -47,18 +47,22 @@ class Stamps:
         return known if isinstance(known, dict) else {}
 
     def _stamp(self, component: str, candidate: str) -> str:
-        documents = CANDIDATES.part(candidate).needs == "documents"
-        if (component, documents) not in self._stamps:
+        documents = CANDIDATES.part(candidate).needs_documents
+        generator = self._toolbox.settings.models.generator if CANDIDATES.part(candidate).needs == "generator" else None
+        key = (component, documents, generator is not None)
+        if key not in self._stamps:
             settings = self._examples.component(component)
             path = self._examples.folder / self._examples.file_of(component)
-            self._stamps[component, documents] = fingerprint(
+            self._stamps[key] = fingerprint(
                 settings=settings.__dict__,
                 measure=self._examples.measure.__dict__,
                 encoder=self._toolbox.encoder_settings,
                 rows=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
                 corpus=self._toolbox.corpus_fingerprint if documents else None,
                 code=code_fingerprint(),
+                generator=None if generator is None else generator.__dict__,
+                guide=self._examples.style_guide(component) if generator is not None else None,
                 # Questions with dates come into force and end.
                 day=datetime.now(UTC).date().isoformat() if settings.task == "answer" else None,
             )
-        return self._stamps[component, documents]
+        return self._stamps[key]

@@ -21,8 +21,9 @@ from steelyard.evaluation.run import now, peak_mb, run_items
 from steelyard.evaluation.scoring import LEAKS, Truth, primary_metric, score
 from steelyard.evaluation.unmeasured import count_tokens, unmeasured_candidates
 from steelyard.metrics.writing import ReplyFormat
+from steelyard.models.metered_generator import spending_on
 from steelyard.registry.versions import Registry
-from steelyard.schema.errors import NotFoundError
+from steelyard.schema.errors import CannotBuildError, NotFoundError, SpendCapError
 from steelyard.schema.items import Item, Split, Task
 from steelyard.schema.progress import Report
 from steelyard.schema.runs import RunRecord, VersionRecord
@@ -34,6 +35,14 @@ from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.toolbox import Toolbox
 from steelyard.workspace.training import Training
+
+LEFT_OUT = "left out by `candidates` under its component; the cost is computed without errors"
+NEEDS_WEIGHTS = (
+    "needs a local model under [models.generator], whose weights it tunes; the cost is computed without errors"
+)
+ON_REQUEST = (
+    "it trains weights for minutes: name it in `candidates` under its component; the cost is computed without errors"
+)
 
 
 @dataclass
@@ -78,6 +87,7 @@ class Weighing:
         names = self._training.names(component)
         runs: list[RunRecord] = []
         late: list[str] = []
+        stopped: dict[str, str] = {}
         for done, name in enumerate(names, start=1):
             # The first candidate is always built: a bake-off without any result helps nobody. So is one that tunes and retrieves:
             # published results disagree on that cell, so it is never left open.
@@ -85,7 +95,11 @@ class Weighing:
             if clock.is_over and runs and not fourth:
                 late.append(name)
                 continue
-            runs.append(self._measure(component, name, split, report, clock))
+            try:
+                runs.append(self._measure(component, name, split, report, clock))
+            except (CannotBuildError, SpendCapError) as error:
+                # What was answered is kept; what was measured is decided on all the same, and what was not says why.
+                stopped[name] = f"{error.message} {error.remedy}"
             report(f"weigh {component}", done, len(names))
         if not runs:
             raise NotFoundError(
@@ -100,7 +114,7 @@ class Weighing:
         settings = self._examples.component(component)
         unmeasured += _left_out(component, settings.task, names)
         unmeasured += _on_request(component, settings, names)
-        unmeasured += self._with_generator(settings.task, split, names)
+        unmeasured += self._with_generator(settings.task, split, names, stopped)
         found = decide_component(
             component,
             settings.task,
@@ -121,10 +135,20 @@ class Weighing:
         )
         return replace(found, ageing=kept_backtest(self._toolbox, component))
 
-    def _with_generator(self, task: Task, split: Split, taken: Sequence[str]) -> list[Unmeasured]:
+    def _with_generator(
+        self, task: Task, split: Split, names: Sequence[str], stopped: Mapping[str, str]
+    ) -> list[Unmeasured]:
+        """The candidates with a generator that were not measured, with what they would cost and why they were not."""
         passages = self._toolbox.passage_texts() if task == "answer" else []
         counts = count_tokens(split, passages, len(passages), self._toolbox.encoder.count_tokens)
-        return unmeasured_candidates(task, counts, len(split.train), self._toolbox.settings.economics, taken)
+        taken = [name for name in names if name not in stopped]
+        found = unmeasured_candidates(task, counts, len(split.train), self._toolbox.settings.economics, taken)
+        if self._toolbox.settings.models.generator.kind == "none":
+            return found
+        local = self._toolbox.base_model is not None
+        return [
+            replace(one, why=stopped.get(one.listed.name) or _why_not_asked(one.listed.name, local)) for one in found
+        ]
 
     def _measure(self, component: str, name: str, split: Split, report: Report, clock: Clock) -> RunRecord:
         tuning_s = clock.tuning_s(self._toolbox.settings.models.tuning_s)
@@ -162,13 +186,15 @@ class Weighing:
         truth = self._truth(record.component, split)
         metric = primary_metric(component.task, split.holdout)
         stage = f"measure {record.component}/{record.candidate}"
-        results = run_items(
-            candidate,
-            split.holdout,
-            lambda item, output: score(item, output, truth),
-            primary=metric,
-            progress=lambda done, total: report(stage, done, total),
-        )
+        with spending_on(f"weigh {record.component}/{record.candidate}"):
+            results = run_items(
+                candidate,
+                split.holdout,
+                lambda item, output: score(item, output, truth),
+                primary=metric,
+                progress=lambda done, total: report(stage, done, total),
+                at_once=self._at_once(record.candidate),
+            )
         part = CANDIDATES.part(record.candidate)
         return RunRecord(
             key=key,
@@ -184,10 +210,21 @@ class Weighing:
             peak_mb=peak_mb(),
             leaks=int(sum(result.scores.get(LEAKS, 0.0) for result in results)),
             created=now(),
+            made_with=getattr(candidate, "made_with", {}),
         )
 
+    def _at_once(self, candidate: str) -> int:
+        """How many predictions are made at a time: several where each waits for a server."""
+        settings = self._toolbox.settings.models.generator
+        waits = CANDIDATES.part(candidate).needs == "generator" and settings.kind == "openai"
+        return settings.concurrency if waits else 1
+
     def _refresh(self, record: VersionRecord, split: Split) -> float | None:
-        if CANDIDATES.part(record.candidate).needs == "documents":
+        part = CANDIDATES.part(record.candidate)
+        if part.needs == "generator" and not part.needs_documents:
+            # Fitting again would ask everything again, and pay for it.
+            return None
+        if part.needs_documents:
             stages = self._toolbox.refresh_stages()
             passage = self._toolbox.any_passage()
             return None if stages is None or passage is None else index_refresh_seconds(stages, passage, EVERYONE)
@@ -236,7 +273,15 @@ def listed_candidate(name: str) -> Listed:
         baseline=part.baseline,
         simplicity=0 if plain else 2 if part.approach == "hybrid" or part.tunes_encoder else 1,
         tunes_encoder=part.tunes_encoder,
+        reads_documents=part.needs_documents,
     )
+
+
+def _why_not_asked(name: str, local: bool) -> str:
+    """Why a candidate with a generator was not measured although there is one; `local`: its weights are here."""
+    if CANDIDATES.part(name).trains:
+        return ON_REQUEST if local else NEEDS_WEIGHTS
+    return LEFT_OUT
 
 
 def _is_hybrid(name: str) -> bool:
@@ -260,7 +305,7 @@ def _on_request(component: str, settings: ComponentSettings, names: Sequence[str
         return []
     found = []
     for name, part in CANDIDATES:
-        if part.task == settings.task and part.on_request and name not in names:
+        if part.task == settings.task and part.on_request and name not in names and part.needs != "generator":
             setting = "set `tune_encoder = true` under [models], or " if part.tunes_encoder else ""
             what = (
                 "it tunes the encoder, which takes minutes" if part.tunes_encoder else "it trains weights for minutes"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from steelyard.schema.ageing import Backtest
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
+    from steelyard.schema.spending import Foresight
     from steelyard.schema.weighing import WeighReport
     from steelyard.workspace.answering import Asked, Routed
     from steelyard.workspace.backtesting import BacktestPlan
@@ -132,6 +133,18 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, WatchVerbs):
         `budget_s` is how long each may train weights; None: as the settings say.
         """
         return self._parts().train(target, report, budget_s)
+
+    def foresee_training(self, target: str | None = None, report: Report = silent) -> Foresight:
+        """What `train` would spend on a generator, before anything is spent."""
+        from steelyard.workspace.foreseeing import foresee_training
+
+        return foresee_training(self._parts(), target, report)
+
+    def foresee_weighing(self, components: Sequence[str] = (), report: Report = silent) -> Foresight:
+        """What `weigh` would spend on a generator, training included, before anything is spent."""
+        from steelyard.workspace.foreseeing import foresee_weighing
+
+        return foresee_weighing(self._parts(), components, report)
 
     def weigh(
         self,
