@@ -37,6 +37,21 @@ MATRIX: Mapping[tuple[str, str], str] = {
     ("POST", "/appearance"): OPEN,
     ("GET", "/decision"): OPERATE,
     ("GET", "/decision/moved"): OPERATE,
+    ("GET", "/ask"): ASK,
+    ("POST", "/ask"): ASK,
+    ("POST", "/ask/feedback"): ASK,
+    ("GET", "/source"): ASK,
+    ("GET", "/corpus"): OPERATE,
+    ("GET", "/corpus/confirm"): OPERATE,
+    ("POST", "/corpus/use"): OPERATE,
+    ("GET", "/models"): OPERATE,
+    ("GET", "/models/gates"): OPERATE,
+    ("POST", "/models/release"): OPERATE,
+    ("GET", "/models/back"): OPERATE,
+    ("POST", "/models/roll-back"): OPERATE,
+    ("GET", "/quality"): OPERATE,
+    ("GET", "/audit"): OPERATE,
+    ("GET", "/audit/answer"): OPERATE,
 }
 """(method, path as the route is written) to the role a caller needs."""
 

@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from steelyard.schema.errors import ForbiddenError, IdentityError, NotFoundError
+from steelyard.server.pages.ask_routes import add_ask
 from steelyard.server.pages.decision_routes import add_decision
+from steelyard.server.pages.operating_routes import add_rooms
 from steelyard.server.pages.rendering import ROOMS, THEME_COOKIE, THEMES, Pages, form_of, own_path
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def add_routes(app: FastAPI, site: Site) -> None:
     _add_appearance(app)
     _add_files(app)
     add_decision(app, pages)
+    add_ask(app, pages)
+    add_rooms(app, pages)
 
 
 def _add_entrance(app: FastAPI, pages: Pages) -> None:
@@ -40,11 +44,11 @@ def _add_entrance(app: FastAPI, pages: Pages) -> None:
     @app.get("/", include_in_schema=False)
     async def start(request: Request) -> Response:
         """The first room that the visitor may enter."""
-        session = identity.sessions.read(request.headers)
-        who = identity.of_session(session)
-        room = next((name for name, role in ROOMS.items() if who is not None and who.may(role)), None)
-        if room is None and pages.site.settings.serve.anonymous is not None:
-            room = "ask"
+        try:
+            who = await pages.site.identify(request)
+        except (ForbiddenError, IdentityError):
+            return RedirectResponse("/sign-in", status_code=303)
+        room = next((name for name, role in ROOMS.items() if who.may(role)), None)
         return RedirectResponse(f"/{room}" if room else "/sign-in", status_code=303)
 
     @app.get("/sign-in", include_in_schema=False)

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from steelyard.decision import wording
-from steelyard.schema.callers import OPERATE, Caller
+from steelyard.schema.callers import ASK, OPERATE, Caller
 from steelyard.schema.errors import IdentityError, SteelyardError
 from steelyard.server.callers import STATE
 from steelyard.server.failures import status_of
@@ -32,6 +32,11 @@ POLICY = (
 
 ROOMS: Mapping[str, str] = {
     "decision": OPERATE,
+    "ask": ASK,
+    "corpus": OPERATE,
+    "models": OPERATE,
+    "quality": OPERATE,
+    "audit": OPERATE,
 }
 """The rooms in the order of the bar, with the role that each asks for."""
 
