@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import docs_data_benchmarks
+import docs_generate
 import docs_store
 from docs_writer import writer
 
@@ -391,5 +392,6 @@ TABLES = {
     "store": docs_store.store,
     "store-large": docs_store.store,
     "ingest": docs_store.ingest,
+    "generate": docs_generate.generate,
     "writer": writer,
 }

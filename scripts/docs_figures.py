@@ -299,6 +299,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-store": bench("store"),
     "bench-store-large": bench("store-large"),
     "bench-ingest": bench("ingest"),
+    "bench-generate": bench("generate"),
     "bench-statistics": bench("statistics"),
     "bench-writer": bench("writer"),
     "decide": decide,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime
 from time import monotonic
@@ -129,6 +130,38 @@ def test_a_stream_that_breaks_off_and_would_go_on_otherwise_is_an_error(server, 
         list(stream)
     assert caught.value.code == "generator.cut"
     assert caught.value.use.output > 0  # what was streamed was paid
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [({"error": {"message": f"no memory for {KEY}"}}, "no memory for …"), ([], "no chunk"), (None, "not JSON")],
+)
+def test_nonsense_in_a_stream_ends_it_with_its_reason(server, generator, event, told) -> None:
+    def fault(handler, request):
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        piece = {"model": MODEL, "choices": [{"index": 0, "delta": {"content": "one"}}]}
+        second = "{" if event is None else json.dumps(event)
+        handler.wfile.write(f": a comment\n\ndata: {json.dumps(piece)}\n\ndata: {second}\n\n".encode())
+        handler.close_connection = True
+        return True
+
+    server.faults, server.answer_to = [fault], lambda request: "another answer"
+    stream = generator().stream(ask(), max_tokens=9)
+    assert next(stream) == "one"
+    with pytest.raises(GeneratorError) as caught:
+        next(stream)
+    assert caught.value.code == "generator.cut"
+    assert told in caught.value.message
+    assert KEY not in str(caught.value)
+
+
+def test_a_refused_stream_is_told_like_any_other_call(server, generator) -> None:
+    server.faults = [says(401, refusal("who are you"))]
+    with pytest.raises(StoppedError) as caught:
+        next(generator().stream(ask(), max_tokens=9))
+    assert caught.value.code == "generator.key_refused"
 
 
 def test_a_stream_that_breaks_off_before_its_first_piece_is_opened_again(server, generator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,24 @@ class Spent:
         return {"calls": self.calls, **tokens, "seconds": self.seconds, "usd": self.usd}
 
 
+class _Entry:
+    """A call on its way into the file."""
+
+    def __init__(self, call: Call, answer: Completion | None) -> None:
+        self.call, self.answer, self.written = call, answer, False
+
+    def values(self) -> tuple[Any, ...]:
+        one = self.call
+        named = (one.key, one.generator, one.model, one.purpose, one.characters)
+        return (*named, *_counts(one.use), one.seconds, one.usd, one.outcome)
+
+    def kept(self) -> tuple[Any, ...] | None:
+        if (answer := self.answer) is None:
+            return None
+        said = (self.call.key, answer.text, answer.finish, answer.model, json.dumps(answer.notes))
+        return (*said, *_counts(self.call.use), self.call.seconds, self.call.usd)
+
+
 class CallLedger:
     """Calls and kept answers of one workspace. Safe for several threads and processes; calls are only ever added.
 
@@ -81,6 +100,7 @@ class CallLedger:
         self.path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._waiting: deque[_Entry] = deque()
 
     def kept(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The answers kept under `keys`, as they were when they were made, marked as reused."""
@@ -96,27 +116,43 @@ class CallLedger:
         return found
 
     def add(self, call: Call, answer: Completion | None) -> None:
-        """Enter a call, and keep its answer where it has one."""
+        """Enter a call, and keep its answer where it has one; both are in the file when this returns.
+
+        Calls that end together share a transaction: whoever gets the file writes what has queued up until then.
+        """
+        entry = _Entry(call, answer)
+        self._waiting.append(entry)
+        with self._open() as database:
+            if not entry.written:
+                self._write(database)
+
+    def _write(self, database: sqlite3.Connection) -> None:
+        entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
         now = datetime.now(UTC)
-        use = call.use
-        with self._open() as database, database:
-            database.execute("BEGIN IMMEDIATE")
-            values = (call.key, call.generator, call.model, call.purpose, call.characters, *_counts(use))
-            database.execute(
-                "INSERT INTO calls (key, generator, model, purpose, characters, input, cached, output, seconds, usd, outcome, created)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, call.seconds, call.usd, call.outcome, now.isoformat(timespec="milliseconds")),
-            )
-            database.execute(
-                "INSERT INTO months VALUES (?, 1, ?) ON CONFLICT (month) DO UPDATE SET calls = calls + 1, usd = usd + excluded.usd",
-                (_month(now), call.usd),
-            )
-            if answer is not None:
-                kept = (call.key, answer.text, answer.finish, answer.model, json.dumps(answer.notes), *_counts(use))
-                database.execute(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*kept, call.seconds, call.usd),
+        created = now.isoformat(timespec="milliseconds")
+        try:
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany(
+                    "INSERT INTO calls (key, generator, model, purpose, characters, input, cached, output, seconds, usd, outcome,"
+                    " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(*one.values(), created) for one in entries],
                 )
+                database.execute(
+                    "INSERT INTO months VALUES (?, ?, ?) ON CONFLICT (month) DO UPDATE SET"
+                    " calls = calls + excluded.calls, usd = usd + excluded.usd",
+                    (_month(now), len(entries), sum(one.call.usd for one in entries)),
+                )
+                database.executemany(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [row for one in entries if (row := one.kept()) is not None],
+                )
+        except BaseException:
+            # Each of the others tries for itself, and tells its own caller.
+            self._waiting.extendleft(reversed(entries))
+            raise
+        for one in entries:
+            one.written = True
 
     def month_usd(self, moment: datetime | None = None) -> float:
         """USD that the calls of a calendar month (UTC; this one by default) cost."""

@@ -61,7 +61,9 @@ def generator_findings(settings: GeneratorSettings, folder: Path) -> list[Findin
             Finding(
                 code=told.code,
                 severity="error",
-                message=f"{told.where}: {told.message}" if told.where not in ("", PLACE) else told.message,
+                message=f"{told.where}: {told.message}"
+                if told.where and not told.where.startswith(PLACE)
+                else told.message,
                 remedy=told.remedy,
                 file=PLACE,
             )

@@ -1,0 +1,89 @@
+"""`check` and `status` on a workspace with a generator: what is wrong with it, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.openai_simulator import MODEL, simulator
+from steelyard.config import GeneratorSettings
+from steelyard.schema.errors import NotFoundError
+from steelyard.schema.generation import Message, TokenPrice
+from steelyard.workspace import Workspace
+from steelyard.workspace.generating import price_of
+
+KEY = "sk-open-sesame"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with simulator() as running:
+        yield running
+
+
+def _with(folder: Path, **settings) -> Workspace:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in {"kind": "openai", "model": MODEL, **settings}.items()]
+    file = folder / "steelyard.toml"
+    file.write_text(file.read_text() + "\n[models.generator]\n" + "\n".join(lines) + "\n")
+    return Workspace(folder)
+
+
+def test_a_missing_key_is_an_error_that_names_its_variable(tool_library, server, monkeypatch) -> None:
+    monkeypatch.delenv("STEELYARD_TEST_KEY", raising=False)
+    workspace = _with(tool_library, base_url=server.url, key_env="STEELYARD_TEST_KEY", input_usd=1)
+    (found,) = workspace.check()
+    assert (found.code, found.severity) == ("generator.no_key", "error")
+    assert "STEELYARD_TEST_KEY" in found.message
+    assert found.file == "steelyard.toml [models.generator]"
+    assert workspace.status()["generator"]["problem"]["code"] == "generator.no_key"
+
+
+def test_a_server_that_does_not_answer_is_an_error(tool_library) -> None:
+    workspace = _with(tool_library, base_url="http://127.0.0.1:9/v1", input_usd=1)
+    assert [one.code for one in workspace.check()] == ["generator.unreachable"]
+    state = workspace.status()["generator"]
+    assert (state["ready"], state["problem"]["code"]) == (False, "generator.unreachable")
+
+
+def test_a_cap_without_a_price_is_a_warning(tool_library, server) -> None:
+    (found,) = _with(tool_library, base_url=server.url, cap_usd=5).check()
+    assert (found.code, found.severity) == ("generator.no_price", "warning")
+
+
+def test_what_calls_cost_stands_in_the_status_and_the_key_in_no_file(tool_library, server, monkeypatch) -> None:
+    monkeypatch.setenv("STEELYARD_TEST_KEY", KEY)
+    workspace = _with(
+        tool_library, base_url=server.url, key_env="STEELYARD_TEST_KEY", input_usd=1000, output_usd=5000, cap_usd=2
+    )
+    assert workspace.check() == []
+    generator = workspace._parts().toolbox.generator
+    generator.complete([Message(role="user", content="hello there")], max_tokens=5)
+    state = workspace.status()["generator"]
+    # 2 words in at 0.001 USD, 2 words out at 0.005 USD
+    assert state["month_usd"] == pytest.approx(0.012)
+    assert (state["ready"], state["cap_usd"], state["spent"]["calls"]) == (True, 2.0, 1)
+    workspace._parts().toolbox.close()
+    generator.inner.close()
+    files = [path for path in tool_library.rglob("*") if path.is_file()]
+    assert not any(KEY.encode() in path.read_bytes() for path in files)
+
+
+def test_without_a_generator_nothing_is_said_of_one(tool_library) -> None:
+    assert Workspace(tool_library).status()["generator"] is None
+
+
+def test_prices_come_from_the_settings_then_from_the_table() -> None:
+    def price(**settings) -> TokenPrice:
+        return price_of(GeneratorSettings(**{"kind": "openai", "base_url": "http://h/v1", "model": "m", **settings}))
+
+    assert price() == TokenPrice()
+    assert price(input_usd=2.0) == TokenPrice(input=2.0, cached=2.0)
+    assert price(input_usd=2.0, cached_usd=0.2, output_usd=8.0) == TokenPrice(input=2.0, cached=0.2, output=8.0)
+    listed = price(model="gpt-5.4-mini")
+    assert 0 < listed.cached < listed.input < listed.output
+    assert price(price_of="gpt-5.4-mini") == listed
+    assert price(kind="transformers", path="p", model=None) == TokenPrice()
+    with pytest.raises(NotFoundError):
+        price(price_of="no-such-model")
