@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steelyard.schema.errors import StoreError
-from steelyard.stores import STORES, snapshot
+from steelyard.stores import STORES, segment_files, snapshot
 from steelyard.stores.conformance import ANYONE, CHECKS, STAFF, STAFF_SCOPE, ids, passage, random_corpus, staged, unit
 from steelyard.stores.interface import Staged
 from steelyard.stores.lance import LanceStore
@@ -45,6 +45,7 @@ class Reopened(LanceStore):
 def make(tmp_path, request, monkeypatch):
     if request.param is Clustered:
         monkeypatch.setattr(snapshot, "EXACT_VISIBLE", 0)
+        monkeypatch.setattr(segment_files, "WARM_BYTES", 0)
     numbers = itertools.count()
     return lambda: request.param(tmp_path / f"store{next(numbers)}")
 
@@ -106,7 +107,7 @@ store.stage(2, staged([passage("b", "refund")]), ["a"])
     assert ids(LanceStore(tmp_path).dense(unit(1.0), ANYONE, 5, 2)) == ["a", "c"]
 
 
-def segment_files(folder):
+def files_of(folder):
     return sorted((folder / "segments").iterdir())
 
 
@@ -116,7 +117,7 @@ def test_segments_that_are_not_those_of_the_rows_are_made_again(tmp_path, damage
     LanceStore(tmp_path / "b").stage(1, random_corpus(41, seed=2), [])
     before = LanceStore(tmp_path / "a").lexical("refund invoice", STAFF_SCOPE, 9, 1)
     assert before
-    (file,) = segment_files(tmp_path / "a")
+    (file,) = files_of(tmp_path / "a")
     whole = file.read_bytes()
     if damage == "missing":
         file.unlink()
@@ -126,17 +127,17 @@ def test_segments_that_are_not_those_of_the_rows_are_made_again(tmp_path, damage
     elif damage == "another format":
         file.write_bytes(whole.replace(b'{"format": "', b'{"formax": "'))
     else:
-        (other,) = segment_files(tmp_path / "b")
+        (other,) = files_of(tmp_path / "b")
         file.unlink()
         file.with_name(other.name).write_bytes(other.read_bytes())
     store = LanceStore(tmp_path / "a")
     assert store.lexical("refund invoice", STAFF_SCOPE, 9, 1) == before
-    assert [path.read_bytes() for path in segment_files(tmp_path / "a")] == [whole]
+    assert [path.read_bytes() for path in files_of(tmp_path / "a")] == [whole]
 
 
 def test_a_flipped_byte_in_a_segment_is_found(tmp_path):
     LanceStore(tmp_path).stage(1, random_corpus(40, seed=1), [])
-    (file,) = segment_files(tmp_path)
+    (file,) = files_of(tmp_path)
     assert damaged_segments(tmp_path / "segments") == []
     data = bytearray(file.read_bytes())
     data[-100] ^= 1
@@ -151,7 +152,7 @@ def test_many_small_updates_leave_few_segments_and_no_other_file(tmp_path):
         part = Staged(corpus.passages[2 * number : 2 * number + 2], corpus.vectors[2 * number : 2 * number + 2])
         for target in (store, reference):
             target.stage(1 + number, part, [])
-    files = segment_files(tmp_path)
+    files = files_of(tmp_path)
     assert len(files) <= 8
     assert sum(int(file.name.split("-")[1]) for file in files) == 120
     opened = LanceStore(tmp_path)
@@ -165,11 +166,11 @@ def test_many_small_updates_leave_few_segments_and_no_other_file(tmp_path):
 
 def test_a_staged_generation_that_nobody_asked_for_is_read_but_not_written_by_a_reader(tmp_path):
     LanceStore(tmp_path).stage(1, random_corpus(40, seed=1), [])
-    (file,) = segment_files(tmp_path)
+    (file,) = files_of(tmp_path)
     file.unlink()
     reader = LanceStore(tmp_path)
     assert reader.count(0) == 0
-    assert segment_files(tmp_path) == []
+    assert files_of(tmp_path) == []
     assert reader.count(1) == 40
 
 
