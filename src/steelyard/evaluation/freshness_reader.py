@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.corpus.library import Library
 from steelyard.models.loading import load_encoder
@@ -25,7 +26,8 @@ DENSE_WEIGHT = 0.5
 
 def main(folder: Path, encoder_name: str) -> None:
     """Serve requests until standard input ends; `folder` is the `.steelyard` of a workspace."""
-    library, store = Library(folder / "corpus.sqlite"), LanceStore(folder / "index")
+    library = Library(folder / "corpus.sqlite")
+    store = EnforcedStore(LanceStore(folder / "index"), library.control)
     encoder = load_encoder(encoder_name)
     Retriever(store, encoder, library.in_force()).fused("warm up", Scope(), DEPTH, DENSE_WEIGHT)
     print_line({"ready": True})
