@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, str] = {
     "curves": "steelyard.evaluation.bench_curves:bench_curves",
     "data": "steelyard.evaluation.bench_data:bench_data",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
+    "backtest": "steelyard.evaluation.bench_backtest:bench_backtest",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "canary": "steelyard.evaluation.bench_canary:bench_canary",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",

@@ -1,0 +1,219 @@
+"""The backtest benchmark: real histories replayed with their dated questions, and the precision of derived probes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from steelyard.example.layout import lay_out
+from steelyard.metrics.statistics import wilson
+from steelyard.schema.errors import BrokenError
+
+Progress = Callable[[int, int], None]
+Row = dict[str, Any]
+
+HISTORIES = ("docs_endoflife", "docs_electron", "docs_fastapi", "docs_prometheus")
+EXAMPLE = "example"
+"""The example workspace's own git repository, with its questions: a history that is there without any data set."""
+LAST_DAY = "2026-08-01"
+"""Day of the last of the 24 monthly snapshots, which have neither a beginning before them nor an end behind them."""
+PROBES_OF = "docs_endoflife"
+ALL_PROBES = 40_000
+FIELDS: Mapping[str, str] = {
+    "eol_date": "eol",
+    "latest_version": "latest",
+    "latest_release_date": "latestReleaseDate",
+}
+"""Kinds of the reference questions that name one release cycle, and the front matter's field that answers them."""
+CYCLE = re.compile(r"in the (\S+) release cycle|date of .+ (\S+)\?$")
+DERIVED_CYCLE = re.compile(r"of release cycle (.+)\?$")
+
+SETTINGS = """[workspace]
+name = "{name}"
+
+[[sources]]
+path = "docs"
+allow = ["everyone"]
+
+[components.answer]
+task = "answer"
+questions = "questions.jsonl"
+"""
+
+
+def bench_backtest(data: Path, _cache: Path, progress: Progress) -> dict[str, Any]:
+    """Each history month by month through `steelyard backtest`; the result is `{"name": "backtest", "rows": [...]}`.
+
+    Every way to run a candidate is one row: shares of the questions at the first and the last step, the worst share of stale answers,
+    its money, with `best` for the cheapest. `series` holds the steps for the charts. The last row is the precision of `steelyard probes`
+    on the history with the most changes: of the derived answers that reference questions also ask for, the share that the reference
+    has for the same days.
+    """
+    wanted = [EXAMPLE, *(name for name in HISTORIES if (data / name).is_dir())]
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="steelyard-backtest-") as folder:
+        for done, name in enumerate(wanted):
+            progress(done, len(wanted) + 1)
+            rows += _replayed(Path(folder) / name, name, data)
+        progress(len(wanted), len(wanted) + 1)
+        if (data / PROBES_OF).is_dir():
+            rows.append(_probe_precision(Path(folder) / PROBES_OF, data / PROBES_OF))
+    progress(len(wanted) + 1, len(wanted) + 1)
+    return {"name": "backtest", "rows": rows}
+
+
+def _replayed(folder: Path, name: str, data: Path) -> list[Row]:
+    """The rows of one history."""
+    if name == EXAMPLE:
+        lay_out(folder)
+        history: list[str] = []
+    else:
+        _lay_out(folder, name, data / name)
+        history = ["--history", f"docs={data / name / 'changes.jsonl.gz'}", "--to", LAST_DAY]
+    begin = perf_counter()
+    found = json.loads(_steelyard("-w", str(folder), "backtest", *history, "--json"))
+    seconds = perf_counter() - begin
+    about = {
+        "history": name,
+        "steps": len(found["steps"]),
+        "facts": found["facts"],
+        "seconds": round(seconds, 1),
+        "document_days": round(found["update_rate"]["document_days"], 1),
+        "asked_days": round(found["update_rate"]["asked_days"], 1),
+        "asked_share_per_month": round(found["update_rate"]["asked_share_per_month"], 4),
+    }
+    totals = found["hindsight"]["totals_usd"]
+    rows = []
+    for candidate in found["steps"][0]["candidates"]:
+        steps = [step["candidates"][candidate] for step in found["steps"]]
+        rows.append(
+            {
+                **about,
+                "candidate": candidate,
+                "right_first": round(steps[0]["accuracy"], 3),
+                "right_last": round(steps[-1]["accuracy"], 3),
+                "right_last_low": round(steps[-1]["intervals"]["accuracy"]["low"], 3),
+                "right_last_high": round(steps[-1]["intervals"]["accuracy"]["high"], 3),
+                "stale_worst": round(max(step["stale"] for step in steps), 3),
+                "refused_last": round(steps[-1]["refused"], 3),
+                "usd": round(totals[candidate]),
+                "best": candidate == found["hindsight"]["best"],
+            }
+        )
+    judged = {key: found["hindsight"][key] for key in ("best", "choice", "verdict", "regret_usd", "because")}
+    rows.append({**about, **judged, "sentences": found["sentences"], "series": _series(found)})
+    return rows
+
+
+def _series(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the ageing chart draws, without the intervals."""
+    return {
+        "approaches": found["approaches"],
+        "events": found["events"],
+        "steps": [
+            {
+                "date": step["date"],
+                "candidates": {
+                    name: {
+                        "accuracy": round(one["accuracy"], 3),
+                        "stale": round(one["stale"], 3),
+                        "work": {"trained": one["work"]["trained"]},
+                    }
+                    for name, one in step["candidates"].items()
+                },
+            }
+            for step in found["steps"]
+        ],
+    }
+
+
+def _lay_out(folder: Path, name: str, source: Path) -> None:
+    (folder / "docs").mkdir(parents=True)
+    (folder / "steelyard.toml").write_text(SETTINGS.format(name=name), encoding="utf-8")
+    with (folder / "questions.jsonl").open("w", encoding="utf-8") as out:
+        for row in _rows(source / "probes.jsonl.gz"):
+            kept = {key: row[key] for key in ("id", "question", "answers", "valid_from", "valid_to")}
+            kept |= {"source": f"docs/{row['source_path']}", "fact": row["fact_id"]}
+            out.write(json.dumps(kept) + "\n")
+
+
+def _probe_precision(folder: Path, source: Path) -> Row:
+    """Derived answers beside those of the reference questions for the same fact of the same document, by their days."""
+    out = folder / "derived.jsonl"
+    begin = perf_counter()
+    _steelyard(
+        "-w", str(folder), "probes", "--history", f"docs={source / 'changes.jsonl.gz'}", "--limit", str(ALL_PROBES),
+        "--out", str(out), "--json",
+    )  # fmt: skip
+    seconds = perf_counter() - begin
+    derived: dict[tuple[str, str, str], list[Row]] = {}
+    for row in map(json.loads, out.read_text(encoding="utf-8").splitlines()):
+        cycle = DERIVED_CYCLE.search(row["question"])
+        field = row["evidence"].lstrip("- ").partition(":")[0].strip()
+        if cycle:
+            derived.setdefault((row["source"].removeprefix("docs/"), field, cycle[1]), []).append(row)
+    references = list(_rows(source / "probes.jsonl.gz"))
+    compared = _compared(references, derived)
+    right = sum(compared) / max(1, len(compared))
+    low, high = wilson(right, len(compared))
+    asked = {row["fact_id"] for row in references if row["kind"] in FIELDS}
+    found = {row["fact_id"] for row in references if row["kind"] in FIELDS and _key(row) in derived}
+    return {
+        "history": PROBES_OF,
+        "case": "probes",
+        "derived_facts": len(derived),
+        "compared": len(compared),
+        "precision": round(right, 4),
+        "precision_low": round(low, 4),
+        "precision_high": round(high, 4),
+        "reference_facts": len(asked),
+        "reference_found": len(found),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _compared(references: Sequence[Row], derived: Mapping[tuple[str, str, str], Sequence[Row]]) -> list[bool]:
+    """For each reference answer and each derived one of the same fact whose days overlap: whether they agree."""
+    verdicts = []
+    for row in references:
+        for one in derived.get(_key(row), ()) if row["kind"] in FIELDS else ():
+            begin = max(row["valid_from"], one["valid_from"][:10])
+            end = min(row["valid_to"] or "9999", (one["valid_to"] or "9999")[:10])
+            if begin < end:
+                verdicts.append(bool({text.lower() for text in row["answers"]} & {t.lower() for t in one["answers"]}))
+    return verdicts
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    found = CYCLE.search(row["question"])
+    cycle = (found[1] or found[2]) if found else ""
+    return row["source_path"], FIELDS.get(row["kind"], ""), cycle
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def _steelyard(*arguments: str) -> str:
+    """What a command printed.
+
+    Raises:
+        BrokenError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "steelyard", *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    if done.returncode:
+        raise BrokenError(
+            f"`steelyard {' '.join(arguments)}` failed: {done.stdout[-500:]}{done.stderr[-500:]}", code="bench.command"
+        )
+    return done.stdout
