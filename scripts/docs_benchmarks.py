@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import docs_ageing
 import docs_data_benchmarks
 import docs_generate
 import docs_store
@@ -377,6 +378,8 @@ def search(rows: Sequence[Row]) -> list[Table]:
 
 
 TABLES = {
+    "backtest": docs_ageing.backtest,
+    "freshness": docs_ageing.freshness,
     "durability": durability,
     "router": router,
     "retrieval": retrieval,

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import docs_ageing
 import docs_benchmarks
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
+IMAGES = FIGURES.with_name("images")
 BLOCK = re.compile(r"(<!-- numbers: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 APPROACHES = {
     "rag": "RAG",
@@ -228,6 +230,8 @@ def bench(name: str) -> Callable[[], str]:
         parts = [table(heads, lines) for heads, lines in docs_benchmarks.TABLES[name](found["rows"])]
         if name == "retrieval":
             parts.append(docs_benchmarks.beaten(found["rows"]))
+        if name == "backtest":
+            parts.append(docs_ageing.conclusions(found["rows"], IMAGES))
         absent = [
             f"Not measured: `{row.get('set', row.get('contender'))}`, {row['missing']}."
             for row in found["rows"]
@@ -283,11 +287,13 @@ MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
+    "bench-backtest": bench("backtest"),
     "bench-chunking": bench("chunking"),
     "bench-curves": bench("curves"),
     "bench-data": bench("data"),
     "bench-durability": bench("durability"),
     "bench-finetune": bench("finetune"),
+    "bench-freshness": bench("freshness"),
     "bench-gates": bench("gates"),
     "bench-labels": bench("labels"),
     "bench-lexical": bench_lexical,

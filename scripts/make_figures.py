@@ -19,6 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import docs_ageing
 import make_public_workspace
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
@@ -52,6 +53,8 @@ def main() -> int:
                 # Samples are texts of the data sets, which are no part of this repository.
                 found = {key: value for key, value in steelyard("bench", name, *peers).items() if key != "samples"}
                 write(f"bench-{name}", found | machine())
+                if name == "backtest":
+                    docs_ageing.draw(found["rows"], FIGURES.with_name("images"))
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -189,3 +189,15 @@ def test_what_costs_nothing_loads_nothing_heavy(name: str, code: str) -> None:
     assert done.returncode == 0, done.stderr
     sys.stdout.write(f"{name}: {took:.2f} s with the interpreter's own start\n")  # shown by `pytest -rP`
     assert HEAVY & set(json.loads(done.stdout)) == set()
+
+
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = ("<<<<<<< ", ">>>>>>> ")
+    texts = [path for folder in ("docs", "scripts", "src", "tests") for path in (ROOT / folder).rglob("*")]
+    held = [
+        str(path.relative_to(ROOT))
+        for path in [*ROOT.glob("*.*"), *texts]
+        if path.suffix in {".md", ".py", ".toml", ".j2", ".json", ".css", ".js", ".html"}
+        and any(line.startswith(marks) for line in path.read_text(encoding="utf-8").splitlines())
+    ]
+    assert held == []

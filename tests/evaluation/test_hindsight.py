@@ -109,6 +109,21 @@ def about(judged, verdict="rag"):
     )
 
 
+def test_a_burst_of_changed_answers_is_an_event_and_a_steady_trickle_is_none():
+    burst = [
+        row(f"price {n}", answer, *span) for n in range(5) for answer, span in (("1", (None, 6)), ("2", (6, None)))
+    ]
+    trickle = [
+        row(f"size {n}", answer, *span) for n in range(1, 11) for answer, span in (("1", (None, n)), ("2", (n, None)))
+    ]
+
+    marked = backtest(a_replay([*burst, *trickle]), about(a_replay([*burst, *trickle]))).events
+    unmarked = backtest(a_replay(trickle), about(a_replay(trickle))).events
+
+    assert marked == ((MONTHS[6], "6 of 15 answers changed"),)
+    assert unmarked == ()
+
+
 def test_errors_cost_queries_times_share_times_price():
     judged = a_replay([*CHANGING, *STEADY])
     never = on_cadence("never", "closed-book", [], judged)

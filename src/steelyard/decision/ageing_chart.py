@@ -10,6 +10,8 @@ from steelyard.decision.charts import APPROACH_COLOURS, DASHES, svg
 SHOWN_CADENCES = ("never", "quarterly", "when it pays")
 """Of a tuned candidate's cadences those that tell the story; the others lie between."""
 
+EVENT_COLOUR = "#8a8f98"
+
 SIZES: Mapping[str, tuple[int, int, int]] = {"wide": (430, 190, 90), "narrow": (264, 160, 80)}
 """Width, and the heights of the two panels."""
 
@@ -25,8 +27,11 @@ def ageing_lines(ageing: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return lines
 
 
-def ageing_chart(ageing: Mapping[str, Any], size: str) -> str:
-    """Two panels over time as SVG: share of questions handled rightly, and share of stale answers; trainings as ticks at the bottom."""
+def ageing_chart(ageing: Mapping[str, Any], size: str, *, legend: bool = False) -> str:
+    """Two panels over time as SVG: share of questions handled rightly, and share of stale answers; trainings as ticks at the bottom.
+
+    Dotted lines mark the backtest's events. `legend` names the lines below, for a picture that stands alone.
+    """
     import altair as alt
 
     width, upper, lower = SIZES[size]
@@ -42,14 +47,26 @@ def ageing_chart(ageing: Mapping[str, Any], size: str) -> str:
         for place, step in enumerate(ageing["steps"])
         for name in lines
     ]
+    named = (
+        alt.Legend(orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=400, labelColor="#30343b")
+        if legend
+        else None
+    )
     colour = alt.Color(
-        "candidate:N", scale=alt.Scale(domain=list(lines), range=[look[0] for look in lines.values()]), legend=None
+        "candidate:N", scale=alt.Scale(domain=list(lines), range=[look[0] for look in lines.values()]), legend=named
     )
     patterns = [[float(part) for part in look[1].split()] for look in lines.values()]
-    dash = alt.StrokeDash("candidate:N", scale=alt.Scale(domain=list(lines), range=patterns), legend=None)
+    dash = alt.StrokeDash("candidate:N", scale=alt.Scale(domain=list(lines), range=patterns), legend=named)
     base = alt.Chart(alt.Data(values=rows))
     # Months at narrow widths would run into each other, so few ticks.
     time = alt.X("date:T", title=None, axis=alt.Axis(format="%b %y", tickCount=5, grid=False))
+
+    events = [{"date": one["date"]} for one in ageing.get("events", ())]
+    marks = (
+        alt.Chart(alt.Data(values=events))
+        .mark_rule(strokeDash=[1, 3], strokeWidth=1.2, color=EVENT_COLOUR)
+        .encode(x=time)
+    )
 
     def panel(figure: str, title: str, height: int, top: float) -> Any:
         share = alt.Axis(format="%", tickCount=3)
@@ -57,7 +74,7 @@ def ageing_chart(ageing: Mapping[str, Any], size: str) -> str:
         drawn = base.mark_line(strokeWidth=2.2, interpolate="step-after").encode(
             x=time, y=y, color=colour, strokeDash=dash
         )
-        return drawn.properties(width=width, height=height)
+        return alt.layer(marks, drawn).properties(width=width, height=height)
 
     stale = max((float(row["stale"]) for row in rows), default=0.0)
     ticks = (
@@ -67,16 +84,19 @@ def ageing_chart(ageing: Mapping[str, Any], size: str) -> str:
     )
     below = alt.layer(panel("stale", "stale", lower, max(0.1, min(1.0, 1.15 * stale))), ticks)
     chart = alt.vconcat(panel("right", "handled rightly", upper, 1.0), below.properties(width=width, height=lower))
-    return svg(chart)
+    # A picture that stands alone is also seen on dark pages.
+    return svg(chart.properties(background="#ffffff") if legend else chart)
 
 
 def ageing_sentence(ageing: Mapping[str, Any]) -> str:
     """From when to when, on how many questions, and where they come from; the marks explained."""
     every = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly", "year": "yearly"}
     how = every.get(str(ageing["every"]), str(ageing["every"]))
+    events = [f"{one['date']}, {one['what']}" for one in ageing.get("events", ())]
+    marked = f" Dotted lines: {'; '.join(events)}." if events else ""
     return (
         f"The documents' own past from {ageing['begin']} to {ageing['end']}, in {how} steps, {ageing['facts']} questions "
-        f"({ageing['questions_from']}). Ticks mark trainings."
+        f"({ageing['questions_from']}). Ticks mark trainings.{marked}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 
 from steelyard.evaluation.hindsight import (
     CADENCES,
@@ -27,6 +29,10 @@ from steelyard.evaluation.hindsight import (
 )
 from steelyard.schema.ageing import AgedStep, Backtest, Hindsight, Retraining, UpdateRate
 from steelyard.schema.items import Approach
+
+EVENT_SHARE = 0.05
+"""A step in which the answers to at least this share of the asked facts changed is marked, if there were also thrice as many as usual."""
+EVENTS_SHOWN = 4
 
 FIRST_CADENCE = "quarterly"
 """What a team without a measured update rate would plan for a tuned model."""
@@ -55,7 +61,6 @@ class Replaying:
     approaches: Mapping[str, Approach]
     verdict: str
     rate: UpdateRate
-    events: tuple[tuple[datetime, str], ...] = ()
 
 
 def cadence_name(candidate: str, cadence: str) -> str:
@@ -86,8 +91,19 @@ def backtest(judged: Judged, about: Replaying) -> Backtest:
         retraining=retraining,
         hindsight=hindsight,
         sentences=tuple(_sentences(ways, steps, about, hindsight, retraining)),
-        events=about.events,
+        events=events(judged),
     )
+
+
+def events(judged: Judged) -> tuple[tuple[datetime, str], ...]:
+    """The steps at which far more asked answers changed than usual, by time: what a curve that breaks there needs beside it."""
+    moments = judged.moments
+    changes = [at for fact in judged.facts for at in fact.changes()]
+    counts = {at: sum(before < change <= at for change in changes) for before, at in pairwise(moments)}
+    usual = median(counts.values()) if counts else 0.0
+    least = max(EVENT_SHARE * len(judged.facts), 3 * usual, 1)
+    most = sorted((at for at, count in counts.items() if count >= least), key=lambda at: -counts[at])[:EVENTS_SHOWN]
+    return tuple((at, f"{counts[at]} of {len(judged.facts)} answers changed") for at in sorted(most))
 
 
 def _ways(judged: Judged, about: Replaying) -> list[Aged]:

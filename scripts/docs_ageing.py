@@ -1,0 +1,111 @@
+"""The tables and charts of the backtest benchmark, and the table of the freshness benchmark, in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+Table = tuple[Sequence[str], list[Sequence[str]]]
+
+
+def backtest(rows: Sequence[Row]) -> list[Table]:
+    """The histories; how each way to run a candidate aged in them; how right derived probes are."""
+    judged = [row for row in rows if "regret_usd" in row]
+    histories = [
+        (
+            f"`{row['history']}`",
+            f"{row['steps']}",
+            f"{row['facts']}",
+            f"{row['document_days']:.0f}",
+            f"{row['asked_days']:.0f}",
+            f"{row['asked_share_per_month'] * 100:.1f} %",
+            f"`{row['best']}`",
+            f"{row['verdict'].replace('_', ' ')} (`{row['choice']}`)",
+            f"${row['regret_usd']:,.0f}",
+            f"{row['seconds']:.0f}",
+        )
+        for row in judged
+    ]
+    aged = [
+        (
+            f"`{row['history']}`",
+            f"**`{row['candidate']}`**" if row["best"] else f"`{row['candidate']}`",
+            f"{row['right_first'] * 100:.0f} %",
+            f"{row['right_last'] * 100:.0f} % ({row['right_last_low'] * 100:.0f} to {row['right_last_high'] * 100:.0f})",
+            f"{row['stale_worst'] * 100:.1f} %",
+            f"{row['refused_last'] * 100:.0f} %",
+            f"${row['usd']:,}",
+        )
+        for row in rows
+        if "candidate" in row
+    ]
+    probes = [
+        (
+            f"`{row['history']}`",
+            f"{row['derived_facts']:,}",
+            f"{row['compared']:,}",
+            f"{row['precision'] * 100:.1f} % ({row['precision_low'] * 100:.1f} to {row['precision_high'] * 100:.1f})",
+            f"{row['reference_found']} of {row['reference_facts']}",
+        )
+        for row in rows
+        if row.get("case") == "probes"
+    ]
+    heads = (
+        "history", "steps:", "facts:", "document days:", "asked days:", "asked facts a month:", "cheapest in hindsight",
+        "criteria on the first day", "regret:", "seconds:",
+    )  # fmt: skip
+    more = ("history", "candidate", "right at first:", "right at last:", "worst stale:", "refused at last:", "money:")
+    derived = ("derived probes of", "facts:", "answers compared:", "right:", "reference facts found:")
+    return [(heads, histories), (more, aged), (derived, probes)]
+
+
+def conclusions(rows: Sequence[Row], images: Path) -> str:
+    """For each history its chart, and why its cheapest candidate was that."""
+    parts = []
+    for row in rows:
+        if "series" in row:
+            name = row["history"]
+            if (images / f"ageing-{name}.svg").is_file():
+                parts.append(f"![How each candidate would have aged on {name}](images/ageing-{name}.svg)")
+            parts.append(f"`{name}`: `{row['best']}` was the cheapest, because {row['because']}.")
+    return "\n\n".join(parts)
+
+
+def freshness(rows: Sequence[Row]) -> list[Table]:
+    """Seconds from an edit to its answer, and what a look at unchanged files takes."""
+    edits = [
+        (
+            f"`{row['case']}`",
+            f"{row['passages']:,}",
+            f"{row['edits']}",
+            f"{row.get('answered', row['edits'])}",
+            f"{row.get('stale', '–')}",
+            f"{row['median_s']:.2f}",
+            f"{row['worst_s']:.2f}",
+        )
+        for row in rows
+        if "median_s" in row
+    ]
+    looks = [
+        (f"{row['documents']:,}", f"{row['parsed']}", f"{row['embedded']}", f"{row['ingest_s']:.2f}", f"{row['command_s']:.2f}")
+        for row in rows
+        if row["case"] == "unchanged"
+    ]  # fmt: skip
+    heads = ("", "passages:", "edits:", "answered:", "stale:", "median s:", "worst s:")
+    return [
+        (heads, edits),
+        (("unchanged files:", "parsed:", "embedded:", "ingest s:", "with the process's start s:"), looks),
+    ]
+
+
+def draw(rows: Sequence[Row], images: Path) -> None:
+    """Write the ageing chart of each history as SVG into `images`."""
+    from steelyard.decision.ageing_chart import ageing_chart
+
+    for row in rows:
+        if "series" in row:
+            (images / f"ageing-{row['history']}.svg").write_text(
+                ageing_chart(row["series"], "wide", legend=True), encoding="utf-8"
+            )
