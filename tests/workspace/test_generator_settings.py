@@ -12,7 +12,7 @@ from steelyard.config import GeneratorSettings
 from steelyard.schema.errors import NotFoundError
 from steelyard.schema.generation import Message, TokenPrice
 from steelyard.workspace import Workspace
-from steelyard.workspace.generating import price_of
+from steelyard.workspace.generating import generator_findings, is_own_network, price_of
 
 KEY = "sk-open-sesame"
 
@@ -72,6 +72,31 @@ def test_what_calls_cost_stands_in_the_status_and_the_key_in_no_file(tool_librar
 
 def test_without_a_generator_nothing_is_said_of_one(tool_library) -> None:
     assert Workspace(tool_library).status()["generator"] is None
+
+
+def test_where_data_must_stay_an_address_outside_is_an_error() -> None:
+    outside = GeneratorSettings(
+        kind="openai", base_url="http://192.0.2.1.example.com/v1", model="m", key_env="NO_SUCH_KEY"
+    )
+    codes = {one.code for one in generator_findings(outside, Path(), residency=True)}
+    assert "generator.leaves_network" in codes
+    assert "generator.leaves_network" not in {one.code for one in generator_findings(outside, Path())}
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("http://127.0.0.1:11434/v1", True),
+        ("http://[::1]/v1", True),
+        ("http://10.1.2.3:8000/v1", True),
+        ("http://gpu-box:8000/v1", True),
+        ("https://models.internal/v1", True),
+        ("https://api.example.com/v1", False),
+        ("http://8.8.8.8/v1", False),
+    ],
+)
+def test_an_address_is_the_own_networks_by_its_name(address, own) -> None:
+    assert is_own_network(address) is own
 
 
 def test_prices_come_from_the_settings_then_from_the_table() -> None:

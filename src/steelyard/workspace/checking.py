@@ -28,7 +28,8 @@ def check_workspace(parts: Parts, report: Report) -> list[Finding]:
     report("check examples", 1, 3)
     found += _source_findings(parts)
     report("check sources", 2, 3)
-    found += generator_findings(parts.settings.models.generator, parts.folder)
+    residency = parts.settings.requirements.residency
+    found += generator_findings(parts.settings.models.generator, parts.folder, residency=residency)
     report("check generator", 3, 3)
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.file or "", one.row or 0))
 

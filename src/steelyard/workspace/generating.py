@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from steelyard.config import GeneratorSettings
 from steelyard.economics.prices import load_prices
@@ -49,8 +51,23 @@ def _listed(settings: GeneratorSettings) -> TokenPrice | None:
     )
 
 
-def generator_findings(settings: GeneratorSettings, folder: Path) -> list[Finding]:
-    """What is wrong with the generator: a missing key, a server that does not answer, an unknown model, a cap without a price."""
+def is_own_network(base_url: str | None) -> bool:
+    """Whether an address is on this machine or in a private network, as far as its name tells: no name is looked up."""
+    host = urlsplit(base_url or "").hostname or ""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        # A name without a dot is found in the own network alone; these endings are reserved for such.
+        return "." not in host or host.endswith((".local", ".localhost", ".internal", ".lan", ".home.arpa"))
+    return found.is_private or found.is_loopback
+
+
+def generator_findings(settings: GeneratorSettings, folder: Path, *, residency: bool = False) -> list[Finding]:
+    """What is wrong with the generator.
+
+    A missing key, a server that does not answer, an unknown model, a cap without a price, and with `residency` an address outside the
+    own network.
+    """
     state = generator_state(settings, folder)
     if state is None:
         return []
@@ -65,6 +82,16 @@ def generator_findings(settings: GeneratorSettings, folder: Path) -> list[Findin
                 if told.where and not told.where.startswith(PLACE)
                 else told.message,
                 remedy=told.remedy,
+                file=PLACE,
+            )
+        )
+    if residency and settings.kind == "openai" and not is_own_network(settings.base_url):
+        found.append(
+            Finding(
+                code="generator.leaves_network",
+                severity="error",
+                message="prompts hold passages and rows, and base_url is outside your own network; [requirements] residency forbids that.",
+                remedy="Name a server of your own, or take residency out.",
                 file=PLACE,
             )
         )
@@ -93,4 +120,5 @@ def generator_status(settings: GeneratorSettings, folder: Path, ledger: CallLedg
         "month_usd": ledger.month_usd(),
         "cap_usd": settings.cap_usd,
         "spent": ledger.spent().to_json(),
+        "purposes": {name: one.to_json() for name, one in ledger.by_purpose().items()},
     }
