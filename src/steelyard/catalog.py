@@ -16,7 +16,7 @@ class Part:
     """One part: where its class is (`module:Name`), what it is for, and the extra that brings its libraries.
 
     Candidates also carry `approach`, `task`, what they need (`documents`, or `generator`: then `reads_documents` says whether they need
-    those too), whether they are the plain baseline of their task,
+    those too), whether they are tuned at a provider (`hosted`: a fit costs money and sends rows out) or the plain baseline of their task,
     whether their fit changes the encoder's own weights, and whether what comes out depends on how long they may train
     (`trains`). One that is built `on_request` takes minutes: it joins where the settings' `candidates` or a command name it.
     """
@@ -32,6 +32,7 @@ class Part:
     trains: bool = False
     on_request: bool = False
     reads_documents: bool = False
+    hosted: bool = False
 
     @property
     def needs_documents(self) -> bool:

@@ -4,7 +4,8 @@ import pytest
 
 from candidates.test_answer_rag import corpus, questions
 from candidates.test_labelled_candidates import cut, replies
-from models.tiny_generator import THINGS, train_tiny_generator
+from models.tiny_base import make_tiny_base
+from models.tiny_lora import THINGS
 from steelyard.candidates import speaking
 from steelyard.candidates.answer_spoken import LoraClosedBook, LoraRaft, claims_of
 from steelyard.candidates.interface import Tools
@@ -53,7 +54,7 @@ def cache(tmp_path_factory):
 
 def codes(offset):
     return [
-        Item(id=thing, task="answer", text=f"Which code has the {thing}?", answers=(f"code {(at + offset) % 10}",))
+        Item(id=thing, task="answer", text=f"Which code has the {thing} ?", answers=(f"code {(at + offset) % 10}",))
         for at, thing in enumerate(THINGS)
     ]
 
@@ -62,8 +63,7 @@ def codes(offset):
 def base(tmp_path_factory):
     """Knows other codes than those that are taught, in the prompt of the candidate."""
     pairs = LoraClosedBook(Tools(encoder=FakeEncoder()))._pairs(codes(3), 0)
-    rows = [[*((one.role, one.content) for one in pair.messages), ("assistant", pair.completion)] for pair in pairs * 3]
-    return train_tiny_generator(tmp_path_factory.mktemp("base"), rows, steps=150)
+    return make_tiny_base(tmp_path_factory.mktemp("base"), pairs)
 
 
 def tools(base_model=None, **more):

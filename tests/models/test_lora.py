@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_generator import THINGS, train_tiny_generator
-from tiny_lora import PLAN, SETTINGS, STEPS, asked, make_base, pairs, tune
 
+from models.tiny_base import make_tiny_base
+from models.tiny_lora import PLAN, SETTINGS, SHORT, SHORT_STEPS, STEPS, THINGS, asked, make_base, pairs, tune
 from steelyard.models.adapter import export_peft, load_adapter, merge_adapter, save_adapter
 from steelyard.models.causal_base import CausalBase
 from steelyard.models.causal_files import base_key, completion_ids, prompt_ids, read_causal, read_tokenizer
@@ -131,8 +131,7 @@ def test_peft_itself_reads_what_is_exported(base, codes, tmp_path):
 
 def test_an_adapter_of_another_base_is_refused(base, codes, tmp_path):
     other = tmp_path / "other"
-    rows = [[("user", "a b c"), ("assistant", "d")]] * 40
-    train_tiny_generator(other, rows, steps=1, vocabulary=300)
+    make_tiny_base(other, pairs(3)[:2])
     with pytest.raises(ModelError) as caught:
         CausalBase(other).attach(codes.adapter)
     assert caught.value.code == "models.other_base"
@@ -140,20 +139,20 @@ def test_an_adapter_of_another_base_is_refused(base, codes, tmp_path):
         merge_adapter(other, codes.adapter, tmp_path / "merged")
 
 
-def test_a_training_killed_hard_ends_with_the_same_adapter(base, codes, tmp_path):
+def test_a_training_killed_hard_ends_with_the_same_adapter(base, tmp_path):
     """A real process, killed with SIGKILL in the middle, then the same call again."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])}
     script = [sys.executable, str(Path(__file__).with_name("tiny_lora.py")), str(base), str(tmp_path)]
     with subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:
-            if int(line) >= STEPS // 2:
+            if int(line) >= SHORT_STEPS // 2:
                 process.kill()
                 break
-    again = tune(base, 0, tmp_path)
-    assert STEPS // 2 - 1 <= again.fitted.resumed_at < STEPS
-    assert again.adapter.name == codes.adapter.name
+    again = tune(base, 0, tmp_path, plan=SHORT)
+    assert SHORT_STEPS // 2 - 1 <= again.fitted.resumed_at < SHORT_STEPS
+    assert again.adapter.name == tune(base, 0, plan=SHORT).adapter.name
     # A finished training is read, not repeated.
-    assert tune(base, 0, tmp_path).adapter.name == codes.adapter.name
+    assert tune(base, 0, tmp_path, plan=SHORT).adapter.name == again.adapter.name
 
 
 def test_parts_of_a_step_add_up_to_its_loss(base):
@@ -184,7 +183,7 @@ def test_the_loss_is_of_the_answer_alone(base):
     with torch.no_grad():
         wanted = float(module(input_ids=ids, labels=labels).loss)
         assert float(task.loss(module, batch)) == pytest.approx(wanted, rel=1e-5)
-    assert tokenizer.decode(answer) == "code 0<|end|>"
+    assert tokenizer.decode(answer) == "code 0 <end>"
     assert count_training_tokens(base, [pair]) == len(prompt) + len(answer)
 
 
@@ -194,7 +193,7 @@ def test_without_validation_rows_the_last_weights_are_kept(base):
 
 
 def test_rows_that_do_not_fit_are_left_out_and_none_is_an_error(base):
-    long = ChatPair(messages=(Message(role="user", content="kiln " * 500),), completion="code 1")
+    long = ChatPair(messages=(Message(role="user", content="kiln " * 1100),), completion="code 1")
     few = replace(SETTINGS, longest=100)
     found = fit_lora(base, [*pairs(0), long], (), plan=replace(PLAN, epochs=1), settings=few)
     assert found.left_out == 1

@@ -1,15 +1,16 @@
 """A tuning small enough for a test: codes of things, which a two-layer model learns by heart through an adapter."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from tiny_generator import THINGS, train_tiny_generator
-
+from models.tiny_base import make_tiny_base
 from steelyard.models.fitting_plan import Plan
 from steelyard.models.lora_fitting import LoraSettings, fit_lora
 from steelyard.schema.generation import Message
 from steelyard.schema.tuning import ChatPair
 
+THINGS = ("kiln", "lathe", "loom", "press", "easel", "forge", "anvil", "wheel", "bench", "saw", "drill", "oven")
 PLAN = Plan(
     epochs=60,
     batch=6,
@@ -22,10 +23,11 @@ PLAN = Plan(
 )
 SETTINGS = LoraSettings(rank=8, alpha=16, dropout=0.05, micro_rows=4)
 STEPS = 120  # 60 epochs of 12 rows in batches of 6
+SHORT, SHORT_STEPS = replace(PLAN, epochs=12), 24
 
 
 def asked(thing):
-    return (Message(role="system", content="Codes."), Message(role="user", content=f"Which code has the {thing}?"))
+    return (Message(role="system", content="Codes."), Message(role="user", content=f"Which code has the {thing} ?"))
 
 
 def pairs(offset):
@@ -33,11 +35,8 @@ def pairs(offset):
 
 
 def make_base(folder):
-    """Trained on codes of its own: it tells the things apart, and what an adapter teaches is never what it said before."""
-    rows = [
-        [*((one.role, one.content) for one in pair.messages), ("assistant", pair.completion)] for pair in pairs(3) * 3
-    ]
-    return train_tiny_generator(folder, rows, steps=100)
+    """Knows codes of its own: what an adapter teaches is never what it said before."""
+    return make_tiny_base(folder, pairs(3))
 
 
 def tune(base, offset, work=None, progress=None, plan=PLAN):
@@ -51,4 +50,4 @@ if __name__ == "__main__":
         sys.stdout.write(f"{done}\n")
         sys.stdout.flush()
 
-    tune(Path(sys.argv[1]), 0, Path(sys.argv[2]), told)
+    tune(Path(sys.argv[1]), 0, Path(sys.argv[2]), told, SHORT)

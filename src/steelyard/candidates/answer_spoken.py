@@ -57,8 +57,8 @@ class SpokenAnswer:
             UserError: too few questions, or no documents where they are needed.
             CannotBuildError: the settings name no model that can be tuned.
         """
-        rows, held = latest_rows(train), latest_rows(validation)
-        self._speaker.learn(self._pairs(rows, 0), self._pairs(held, 1))
+        held = latest_rows(validation)
+        self._speaker.learn(*self.teaching(train, validation))
         self._threshold = 0.0
         asked = held[:CALIBRATION_ROWS]
         if len(asked) >= FEWEST_TO_CHOOSE:
@@ -73,6 +73,10 @@ class SpokenAnswer:
                     np.exp(np.array(likely, dtype=np.float64)), np.array(right, dtype=np.bool_)
                 )
         return self
+
+    def teaching(self, train: Sequence[Item], validation: Sequence[Item]) -> tuple[list[ChatPair], list[ChatPair]]:
+        """What the model is taught, and what it is judged by."""
+        return self._pairs(latest_rows(train), 0), self._pairs(latest_rows(validation), 1)
 
     def predict(self, request: Request, scope: Scope) -> Output:
         """See `Candidate.predict`."""
@@ -117,6 +121,7 @@ class SpokenAnswer:
             ChatPair(
                 messages=self._messages(item.text, ()),
                 completion=item.answers[0] if item.answerable and item.answers else UNKNOWN,
+                row=item.row,
             )
             for item in rows
         ]
@@ -198,7 +203,7 @@ class LoraRaft(SpokenAnswer):
                 said = f"{item.answers[0]} [{1 + hits.index(best)}]"
             else:
                 said = UNKNOWN
-            found.append(ChatPair(messages=messages, completion=said))
+            found.append(ChatPair(messages=messages, completion=said, row=item.row))
         return found
 
     def _hits(self, question: str, scope: Scope) -> list[Hit]:

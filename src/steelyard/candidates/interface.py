@@ -13,6 +13,7 @@ from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request
 from steelyard.schema.scope import Scope
+from steelyard.schema.tuning import ChatPair, TuningJob
 
 
 class Search(Protocol):
@@ -31,6 +32,22 @@ class Search(Protocol):
         """All passages that the asker may see, in passage-id order."""
 
 
+class Tuner(Protocol):
+    """Fine-tuning at a provider, for the rows of one component."""
+
+    def tune(
+        self,
+        train: Sequence[ChatPair],
+        held: Sequence[ChatPair],
+        seed: int,
+        progress: Callable[[int, int], None],
+    ) -> TuningJob:
+        """The succeeded job of these rows; the same rows never have two."""
+
+    def speaking(self, model: str) -> Generator:
+        """A tuned model for asking, metered and capped."""
+
+
 def _silent(done: int, total: int) -> None:
     """Report no progress."""
 
@@ -42,7 +59,7 @@ class Tools:
     `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
     nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says. `generator` is None where the
     settings name none; its calls are metered, kept and capped. `base_model` is the folder of the local language model that adapters are
-    tuned on; None without one. `style_guide` is the house style in words, for writers with a generator;
+    tuned on, `tuner` tunes at a provider; None without one. `style_guide` is the house style in words, for writers with a generator;
     `unsupported` says what becomes of a generated sentence that no passage says: it is dropped, or marked.
     """
 
@@ -54,6 +71,7 @@ class Tools:
     budget_s: float | None = None
     generator: Generator | None = None
     base_model: Path | None = None
+    tuner: Tuner | None = None
     style_guide: str = ""
     unsupported: Literal["drop", "mark"] = "drop"
     progress: Callable[[int, int], None] = field(default=_silent)

@@ -49,11 +49,14 @@ class SpokenWriter:
             UserError: too few rows have an approved reply with each place at most once.
             CannotBuildError: the settings name no model that can be tuned.
         """
-        rows, held = _learnable(train), _learnable(validation)
         self._exemplar.fit(train, validation)
-        self._speaker.learn(self._pairs(rows), self._pairs(held))
-        self._places = frozenset(name for item in rows for name in places_of(item.output or ""))
+        self._speaker.learn(*self.teaching(train, validation))
+        self._places = frozenset(name for item in _learnable(train) for name in places_of(item.output or ""))
         return self
+
+    def teaching(self, train: Sequence[Item], validation: Sequence[Item]) -> tuple[list[ChatPair], list[ChatPair]]:
+        """What the model is taught, and what it is judged by."""
+        return self._pairs(_learnable(train)), self._pairs(_learnable(validation))
 
     def predict(self, request: Request, scope: Scope) -> Output:
         """See `Candidate.predict`. `template` is the reply before its slots were filled."""
@@ -109,6 +112,7 @@ class SpokenWriter:
             ChatPair(
                 messages=self._messages(situation(item.text, item.slots), sorted(places_of(item.output or ""))),
                 completion=item.output or "",
+                row=item.row,
             )
             for item in rows
         ]

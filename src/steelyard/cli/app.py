@@ -30,6 +30,7 @@ from steelyard.cli import (
     starting,
     tco,
     trying,
+    tuning,
     versions,
     weighing,
 )
@@ -102,6 +103,7 @@ for room in (
     serving,
     reviewing,
     versions,
+    tuning,
     keys,
     audit,
     backing_up,

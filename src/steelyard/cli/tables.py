@@ -163,11 +163,23 @@ def show_status(out: Console, status: Mapping[str, Any]) -> None:
         )
     if status["generator"]:
         out.print(_generator(status["generator"]), markup=False)
+    for one in status["tuned_models"]:
+        out.print(_tuned(one), markup=False, style="bold yellow" if one["soon"] else "")
     asked = [(name, one["retrain"]["why"]) for name, one in status["components"].items() if one.get("retrain")]
     _notes(out, [(f"retrain {name}", why) for name, why in asked])
     out.print(f"last decision: {(status['last_decision'] or 'none')[:16]}")
     for step in status["next"]:
         out.print(f"next: {step}", markup=False)
+
+
+def _tuned(one: Mapping[str, Any]) -> str:
+    """A tuned model at a provider, and when it is switched off."""
+    if one["ends"] is None:
+        return f"tuned model {one['model']}: its provider names no day on which it is switched off"
+    if one["days_left"] < 0:
+        return f"tuned model {one['model']}: SWITCHED OFF on {one['ends']}; tune another: steelyard train"
+    what = "plan its successor" if one["soon"] else "nothing to do yet"
+    return f"tuned model {one['model']}: switched off on {one['ends']}, in {one['days_left']} days: {what}"
 
 
 def _generator(one: Mapping[str, Any]) -> str:

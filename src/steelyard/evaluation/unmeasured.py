@@ -21,6 +21,9 @@ HOSTED_MODEL = "gpt-5.4-mini"
 TUNED_MODEL = "open-8b-hosted"
 """The model that stands for tuning: an open one of 8 billion parameters, hosted per token, adapters included."""
 
+HOSTED_TUNED_MODEL = "ft:gpt-4.1-mini"
+"""The hosted model that stands for tuning at a provider: the newest of the price table with a price for it."""
+
 SYSTEM_TOKENS = 300
 COUNTED_ROWS = 200
 """Rows whose tokens are counted; their mean is stable long before."""
@@ -62,6 +65,9 @@ PLANS: dict[str, Plan] = {
     "lora-raft": Plan(model=TUNED_MODEL, passages=CONTEXT_PASSAGES, tuned=True),
     "style-few-shot": Plan(shots=SHOWN_REPLIES),
     "lora-writer": Plan(model=TUNED_MODEL, tuned=True),
+    "hosted-classifier": Plan(model=HOSTED_TUNED_MODEL, tuned=True),
+    "hosted-closed-book": Plan(model=HOSTED_TUNED_MODEL, tuned=True),
+    "hosted-writer": Plan(model=HOSTED_TUNED_MODEL, tuned=True),
 }
 """By the name of the candidate; what it is and does stands in the table of candidates."""
 

@@ -109,7 +109,7 @@ class HostedTuning:
             raise UserError(
                 f"the job is {job.status}: there is nothing to cancel.",
                 where=job.job or job.key,
-                remedy="List the jobs with: steelyard tuning.",
+                remedy="List the jobs with: steelyard tuning jobs.",
                 code="tuning.not_running",
             )
         with closing(self.api):
@@ -168,7 +168,7 @@ class HostedTuning:
                 raise StoppedError(
                     f"the job is still {job.status} after {self._settings.wait_hours:g} h.",
                     where=f"{job.place} {job.job}",
-                    remedy="Run the same command again to wait on, or end it with: steelyard tuning --cancel JOB.",
+                    remedy="Run the same command again to wait on, or end it with: steelyard tuning cancel JOB.",
                     code="tuning.still_running",
                 )
             progress(min(int(waited), expected - 1), expected)

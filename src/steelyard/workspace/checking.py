@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
 from steelyard.workspace.generating import generator_findings, generator_status
 from steelyard.workspace.quality import kept_quality
+from steelyard.workspace.tuning_control import tuned_models
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -94,6 +95,7 @@ def workspace_status(parts: Parts, last: dict[str, Any] | None) -> dict[str, Any
         "corpus": corpus,
         "components": components,
         "generator": generator_status(parts.settings.models.generator, parts.folder, parts.toolbox.calls),
+        "tuned_models": tuned_models(parts),
         "quality": [one.to_json() for one in kept_quality(parts.state.quality)],
         "last_decision": None if last is None else last["created"],
         "next": _next(parts, corpus, components, last),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.candidates import CANDIDATES
+from steelyard.catalog import Part
 from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
@@ -32,6 +33,7 @@ from steelyard.stores.interface import Staged, Store
 from steelyard.workspace.generating import price_of
 from steelyard.workspace.ingesting import ingest_sources
 from steelyard.workspace.paths import State
+from steelyard.workspace.tuning import WorkspaceTuner, tuning_api
 
 YEAR_DAYS = 365.25
 
@@ -74,6 +76,16 @@ class Toolbox:
         self.state.root.mkdir(parents=True, exist_ok=True)
         return CachedEncoder(self.encoder, self.state.vectors)
 
+    def can_build(self, part: Part) -> bool:
+        """Whether what a candidate works with is there: documents, a generator, weights to tune, a provider that tunes."""
+        if part.needs_documents and not self.has_documents:
+            return False
+        if part.hosted:
+            return tuning_api(self.settings) is not None
+        if part.needs == "generator" and part.trains:
+            return self.base_model is not None  # weights that are elsewhere cannot be tuned here
+        return part.needs != "generator" or self.settings.models.generator.kind != "none"
+
     @property
     def base_model(self) -> Path | None:
         """The folder of the local language model that adapters are tuned on, where the settings name one."""
@@ -94,6 +106,13 @@ class Toolbox:
         """
         settings = self.settings.models.generator
         return metered_generator(settings, self.folder, self.calls, price_of(settings))
+
+    def tuner(self, component: str, candidate: str, file: str) -> WorkspaceTuner | None:
+        """Tuning at a provider on rows that stand in `file`; None for candidates not tuned there, and where the settings name none."""
+        if not CANDIDATES.part(candidate).hosted or tuning_api(self.settings) is None:
+            return None
+        purpose = f"{component}/{candidate}"
+        return WorkspaceTuner(self.folder, self.settings, self.state, self.calls, self.generator, purpose, file)
 
     @cached_property
     def library(self) -> Library:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from steelyard.workspace.keeping import keep
 from steelyard.workspace.one_thread import one_blas_thread
 from steelyard.workspace.saving import save_whole
 from steelyard.workspace.toolbox import Toolbox
+from steelyard.workspace.tuning import require_unpaid, tuned_with
 from steelyard.workspace.unchanged import Stamps
 
 VALIDATION_ITEMS = 300
@@ -100,16 +102,8 @@ class Training:
             raise _unknown(component, candidate, able)
 
     def _able(self, component: str) -> list[str]:
-        settings = self._examples.component(component)
-        parts = {name: part for name, part in CANDIDATES if part.task == settings.task}
-        if self._toolbox.settings.models.generator.kind == "none":
-            parts = {name: part for name, part in parts.items() if part.needs != "generator"}
-        if self._toolbox.base_model is None:
-            # Weights that are elsewhere cannot be tuned here.
-            parts = {name: part for name, part in parts.items() if not (part.needs == "generator" and part.trains)}
-        if settings.task == "answer" and not self._toolbox.has_documents:
-            parts = {name: part for name, part in parts.items() if not part.needs_documents}
-        return list(parts)
+        task = self._examples.component(component).task
+        return [name for name, part in CANDIDATES if part.task == task and self._toolbox.can_build(part)]
 
     def train(
         self, component: str, candidate: str, report: Report, budget_s: float | None = None
@@ -135,8 +129,8 @@ class Training:
             return known, False
         folder = self._toolbox.state.model(component, candidate, inputs)
         work = folder.with_name(folder.name + ".work")
-        tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
         own = self._toolbox.settings.models.tuning_s if budget_s is None else budget_s
+        tools = self._tools(component, candidate, cached=True, report=report, stage=f"fit {component}/{candidate}")
         tools = replace(tools, work=work, budget_s=own)
         # What a version learned from can be shown as long as the version is there.
         keep(self._examples, DatasetHistory(self._toolbox.state.datasets), component)
@@ -276,7 +270,9 @@ class Training:
 
         Raises:
             MissingExtraError: the libraries that fit are not installed.
+            UserError: each fit would be a paid job at a provider.
         """
+        require_unpaid(candidate)
         tools = self._tools(component, candidate, cached=True)
         parts = Split(dataset="", train=tuple(train), validation=tuple(held), holdout=())
         fitted = self._fit(self._make(candidate, tools), parts)
@@ -287,9 +283,10 @@ class Training:
 
     def refit(self, component: str, candidate: str, folder: Path, changed: Sequence[Item]) -> None:
         """Fit on `changed` train rows, save to `folder` and load again: what one edited label costs."""
+        require_unpaid(candidate)
         split = self._examples.split(component)
-        tools = self._tools(component, candidate, cached=True)
-        tools = replace(tools, budget_s=self._toolbox.settings.models.tuning_s)
+        budget_s = self._toolbox.settings.models.tuning_s
+        tools = replace(self._tools(component, candidate, cached=True), budget_s=budget_s)
         with one_blas_thread():
             self._make(candidate, tools).fit(changed, split.validation).save(folder)
         self._make(candidate, tools).load(folder)
@@ -314,10 +311,11 @@ class Training:
     def _asked_with(self, component: str, candidate: str) -> dict[str, Any]:
         """What else the fit of a candidate with a generator depends on; prompts are part of the code."""
         generator = self._toolbox.generator if _asks(candidate) else None
+        tuned = tuned_with(self._toolbox.settings, candidate)
         if generator is None:
-            return {}
+            return tuned
         guide, unsupported = self._examples.style_guide(component), self._examples.component(component).unsupported
-        return {"generator": generator.name, "guide": guide, "unsupported": unsupported}
+        return {"generator": generator.name, "guide": guide, "unsupported": unsupported, **tuned}
 
     def _tools(
         self,
@@ -340,11 +338,9 @@ class Training:
             style_guide=self._examples.style_guide(component),
             unsupported=self._examples.component(component).unsupported,
             base_model=self._toolbox.base_model if _asks(candidate) else None,
+            tuner=self._toolbox.tuner(component, candidate, self._examples.file_of(component)),
         )
-        if report is None:
-            return tools
-        told = report
-        return replace(tools, progress=lambda done, total: told(stage, done, total))
+        return tools if report is None else replace(tools, progress=partial(report, stage))
 
     @staticmethod
     def _fit(candidate: Candidate, split: Split) -> Candidate:
@@ -356,7 +352,7 @@ class Training:
                 raise
             raise MissingExtraError(
                 f"fitting '{candidate.name}' needs the library '{error.name}', which is not installed.",
-                remedy="Install it with: pip install 'steelyard[train]'.",
+                remedy=f"Install it with: pip install 'steelyard[{_extras(candidate.name)}]'.",
                 code="workspace.missing_extra",
             ) from error
 
@@ -382,6 +378,10 @@ class Training:
             values = [result.scores[name] for result in results if name in result.scores]
             found[f"seen_{name}"] = round(sum(values) / len(values), 4)
         return found
+
+
+def _extras(candidate: str) -> str:
+    return ",".join(dict.fromkeys(["train", CANDIDATES.part(candidate).extra or "train"]))
 
 
 def _asks(candidate: str) -> bool:

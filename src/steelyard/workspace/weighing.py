@@ -40,6 +40,9 @@ LEFT_OUT = "left out by `candidates` under its component; the cost is computed w
 NEEDS_WEIGHTS = (
     "needs a local model under [models.generator], whose weights it tunes; the cost is computed without errors"
 )
+AT_A_PROVIDER = (
+    "a provider tunes it for money: name it in `candidates` under its component, and set cap_usd under [models.tuning]"
+)
 ON_REQUEST = (
     "it trains weights for minutes: name it in `candidates` under its component; the cost is computed without errors"
 )
@@ -222,8 +225,8 @@ class Weighing:
     def _refresh(self, record: VersionRecord, split: Split) -> float | None:
         part = CANDIDATES.part(record.candidate)
         if part.needs == "generator" and not part.needs_documents:
-            # Fitting again would ask everything again, and pay for it.
-            return None
+            # Fitting again would ask everything again, and pay for it; weights take as long again as they took.
+            return record.seconds if part.trains else None
         if part.needs_documents:
             stages = self._toolbox.refresh_stages()
             passage = self._toolbox.any_passage()
@@ -279,6 +282,8 @@ def listed_candidate(name: str) -> Listed:
 
 def _why_not_asked(name: str, local: bool) -> str:
     """Why a candidate with a generator was not measured although there is one; `local`: its weights are here."""
+    if CANDIDATES.part(name).hosted:
+        return AT_A_PROVIDER
     if CANDIDATES.part(name).trains:
         return ON_REQUEST if local else NEEDS_WEIGHTS
     return LEFT_OUT

@@ -15,6 +15,7 @@ from steelyard.workspace.custody_verbs import CustodyVerbs
 from steelyard.workspace.data_verbs import DataVerbs
 from steelyard.workspace.paths import State, write_whole
 from steelyard.workspace.release_verbs import ReleaseVerbs
+from steelyard.workspace.tuning_verbs import TuningVerbs
 from steelyard.workspace.watch_verbs import WatchVerbs
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 JSON_FILE = "decision.json"
 
 
-class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, WatchVerbs):
+class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, TuningVerbs, WatchVerbs):
     """The folder a user owns: steelyard.toml, sources and examples; what is derived lives in `.steelyard`.
 
     Opening reads the settings and nothing else.
