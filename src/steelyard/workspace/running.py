@@ -14,6 +14,7 @@ from steelyard.schema.serving import InForce
 from steelyard.serving.current import Current
 from steelyard.serving.pipeline import LoadedPart, Pipeline
 from steelyard.serving.pulse import Pulse
+from steelyard.serving.remembering import RememberingEncoder
 from steelyard.workspace.answering import version_for
 from steelyard.workspace.parts import Parts
 
@@ -56,6 +57,8 @@ class Running:
             StoreError: the index does not hold the generation.
         """
         toolbox = self.parts.toolbox
+        if not isinstance(toolbox.encoder, RememberingEncoder):
+            toolbox.__dict__["encoder"] = RememberingEncoder(toolbox.encoder)
         if toolbox.settings.corpus.store == "memory":
             # It knows what was ingested when it was filled, and nothing that another process did since.
             toolbox.__dict__.pop("store", None)

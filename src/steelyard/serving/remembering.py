@@ -1,0 +1,63 @@
+"""Remembers the vectors of the last questions: every part of a pipeline embeds the same message."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from threading import Lock
+
+import numpy as np
+
+from steelyard.models.interface import Encoder, Vectors
+
+KEPT_TEXTS = 4096
+"""Texts whose vectors are kept: 6 MiB at 384 dimensions."""
+
+
+class RememberingEncoder:
+    """An encoder in front of another that embeds a text once, as long as it is among the last `kept` texts.
+
+    Only the vectors are kept, under a hash of the text. Safe for many threads; only what the inner encoder does is metered.
+    """
+
+    def __init__(self, inner: Encoder, kept: int = KEPT_TEXTS) -> None:
+        self.inner = inner
+        self._most = kept
+        self._vectors: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._guard = Lock()
+
+    @property
+    def name(self) -> str:
+        """The inner encoder's name: the vectors are the same."""
+        return self.inner.name
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.inner.dim
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
+        with self._guard:
+            found = {key: self._vectors[key] for key in keys if key in self._vectors}
+            for key in found:
+                self._vectors.move_to_end(key)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        if missing:
+            found |= zip(missing, self.inner.encode(list(missing.values())), strict=True)
+            self._keep({key: found[key] for key in missing})
+        return np.stack([found[key] for key in keys]) if keys else np.zeros((0, self.dim), dtype=np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Encoder.count_tokens`."""
+        return self.inner.count_tokens(texts)
+
+    def _keep(self, fresh: dict[bytes, Vectors]) -> None:
+        with self._guard:
+            for key, vector in fresh.items():
+                # A copy: a row of a large batch would keep the whole batch alive.
+                self._vectors[key] = vector.copy()
+            while len(self._vectors) > self._most:
+                self._vectors.popitem(last=False)

@@ -1,0 +1,59 @@
+"""The memory of question vectors gives what the encoder gives, and stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from steelyard.models.fake import FakeEncoder
+from steelyard.models.interface import Vectors
+from steelyard.serving.remembering import RememberingEncoder
+
+
+class Counting(FakeEncoder):
+    """Counts the texts it embeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts = 0
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.texts += len(texts)
+        return super().encode(texts)
+
+
+def test_vectors_are_the_inner_encoders_and_a_text_is_embedded_once() -> None:
+    inner = Counting()
+    memory = RememberingEncoder(inner)
+    texts = ["one", "two", "one", ""]
+    for _ in range(3):
+        assert np.array_equal(memory.encode(texts), FakeEncoder().encode(texts))
+    assert inner.texts == 3
+    assert memory.encode([]).shape == (0, memory.dim)
+    assert memory.name == inner.name
+
+
+def test_it_keeps_no_more_than_it_should() -> None:
+    inner = Counting()
+    memory = RememberingEncoder(inner, kept=10)
+    for number in range(100):
+        memory.encode([str(number)])
+    assert len(memory._vectors) == 10
+    memory.encode(["99"])
+    assert inner.texts == 100
+    memory.encode(["0"])
+    assert inner.texts == 101
+
+
+def test_many_threads_share_it() -> None:
+    memory = RememberingEncoder(FakeEncoder(), kept=5)
+    right = {str(number): FakeEncoder().encode([str(number)])[0] for number in range(20)}
+
+    def check(number: int) -> bool:
+        text = str(number % 20)
+        return bool(np.array_equal(memory.encode([text])[0], right[text]))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(check, range(500)))
