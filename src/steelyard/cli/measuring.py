@@ -24,8 +24,13 @@ def bench(
     ] = None,
     peers: Annotated[
         Path | None,
-        typer.Option(help="Python that has the libraries which `store` and `ingest` compare with.", metavar="PYTHON"),
+        typer.Option(
+            help="Python that has the libraries which `store`, `ingest` and `serve` compare with.", metavar="PYTHON"
+        ),
     ] = None,
+    minutes: Annotated[
+        float, typer.Option(help="Minutes of soak that `serve` adds: clients stream while much happens.", metavar="N")
+    ] = 0.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Run a benchmark on open data sets, beside a named peer in the same run.
@@ -35,7 +40,7 @@ def bench(
     from steelyard.evaluation.benchmarks import run_benchmark
 
     with progress() as report:
-        result = run_benchmark(name, data, report, peers)
+        result = run_benchmark(name, data, report, peers, minutes)
     if as_json:
         write_json(result)
         return

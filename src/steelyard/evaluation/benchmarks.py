@@ -36,25 +36,32 @@ BENCHMARKS: Mapping[str, str] = {
     "store-large": "steelyard.evaluation.bench_store:bench_store_large",
     "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
     "generate": "steelyard.evaluation.bench_generate:bench_generate",
+    "serve": "steelyard.evaluation.bench_serve:bench_serve",
 }
 
 NEED_NO_DATA = frozenset(
-    {"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large", "generate"}
+    {"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large", "generate", "serve"}
 )
 """Benchmarks whose truth is planted."""
 
-WITH_PEERS = frozenset({"store", "store-large", "ingest"})
+WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve"})
 """Benchmarks whose peers live in a Python of their own: their libraries would not fit beside ours."""
+
+WITH_MINUTES = frozenset({"serve"})
+"""Benchmarks that can go on for a while: how long is said with the command."""
 
 BY_NAME_ONLY = frozenset({"store-large"})
 """Benchmarks that `all` leaves out: they need much time and disk."""
 
 
-def run_benchmark(name: str, data: Path | None, report: Report, peers: Path | None = None) -> dict[str, Any]:
+def run_benchmark(
+    name: str, data: Path | None, report: Report, peers: Path | None = None, minutes: float = 0.0
+) -> dict[str, Any]:
     """Run one benchmark, or `all` (without the largest); the result has `name` and `rows`.
 
     `data` is the folder with a subfolder per data set; by default the one that STEELYARD_SHARED names, else `../shared/data`. `peers` is
-    a Python interpreter with the peers' libraries; what it lacks is a row that says how to install it.
+    a Python interpreter with the peers' libraries; what it lacks is a row that says how to install it. `minutes` is how
+    long a benchmark of WITH_MINUTES goes on with its soak; 0: without one.
 
     Raises:
         NotFoundError: no such benchmark; the nearest is named.
@@ -71,13 +78,17 @@ def run_benchmark(name: str, data: Path | None, report: Report, peers: Path | No
     cache = _cache()
     rows: list[dict[str, Any]] = []
     for one in wanted:
-        result = _run(one, folder, cache, report, peers)
+        result = _run(one, folder, cache, report, peers, minutes)
         rows += [{"benchmark": one, **row} for row in result["rows"]] if name == "all" else result["rows"]
     return {"name": name, "rows": rows}
 
 
-def _run(name: str, folder: Path | None, cache: Path, report: Report, peers: Path | None) -> dict[str, Any]:
-    more = {"peers": peers} if name in WITH_PEERS else {}
+def _run(
+    name: str, folder: Path | None, cache: Path, report: Report, peers: Path | None, minutes: float
+) -> dict[str, Any]:
+    more: dict[str, Any] = {"peers": peers} if name in WITH_PEERS else {}
+    if name in WITH_MINUTES:
+        more["minutes"] = minutes
     try:
         return _load(BENCHMARKS[name])(folder, cache, _progress(name, report), **more)
     except ModuleNotFoundError as error:

@@ -1,0 +1,106 @@
+"""Another library's search as an HTTP service, as its documentation shows it, behind the same server as ours: FastAPI and uvicorn.
+
+`PYTHON peer_service.py FOLDER MODEL PORT WORKERS`, with the libraries of `INSTALL`. Knows nothing of the product, so that it runs
+without it. FOLDER holds `passages.jsonl`: id, text, and the groups that may see it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+NAME = "llamaindex"
+INSTALL = "llama-index-core llama-index-retrievers-bm25 llama-index-embeddings-huggingface sentence-transformers fastapi uvicorn"
+NEEDED = ("llama_index", "sentence_transformers", "fastapi", "uvicorn")
+K = 10
+EMBED_BATCH = 32
+
+FOLDER_VARIABLE, MODEL_VARIABLE = "PEER_FOLDER", "PEER_MODEL"
+
+
+def make_app() -> Any:
+    """The service: vectors and BM25, both with a metadata filter, joined by reciprocal rank; the model embeds each question."""
+    from fastapi import FastAPI
+    from llama_index.core import MockEmbedding, VectorStoreIndex
+    from llama_index.core.llms import MockLLM
+    from llama_index.core.retrievers import QueryFusionRetriever
+    from llama_index.core.schema import QueryBundle, TextNode
+    from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+    from llama_index.retrievers.bm25 import BM25Retriever
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(os.environ[MODEL_VARIABLE], device="cpu")
+    lines = (Path(os.environ[FOLDER_VARIABLE]) / "passages.jsonl").read_text(encoding="utf-8").splitlines()
+    passages = [json.loads(line) for line in lines]
+    texts = [one["text"] for one in passages]
+    vectors = model.encode(texts, batch_size=EMBED_BATCH, normalize_embeddings=True)
+    nodes = [
+        TextNode(
+            id_=one["id"],
+            text=one["text"],
+            embedding=vector.tolist(),
+            metadata={f"sees {name}": "yes" for name in one["seen"]},
+        )
+        for one, vector in zip(passages, vectors, strict=True)
+    ]
+    index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=vectors.shape[1]))
+    retrievers: dict[str, Any] = {}
+
+    def retriever(scope: str) -> Any:
+        if scope not in retrievers:
+            filters = MetadataFilters(filters=[MetadataFilter(key=f"sees {scope}", value="yes")])
+            words = BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=K, filters=filters)
+            meaning = index.as_retriever(similarity_top_k=K, filters=filters)
+            retrievers[scope] = QueryFusionRetriever(
+                [meaning, words],
+                similarity_top_k=K,
+                num_queries=1,
+                use_async=False,
+                mode="reciprocal_rerank",
+                llm=MockLLM(),
+            )
+        return retrievers[scope]
+
+    app = FastAPI()
+
+    @app.get("/ready")
+    def ready() -> dict[str, str]:
+        return {"status": "ready"}
+
+    @app.post("/search")
+    def search(body: dict[str, Any]) -> dict[str, Any]:
+        vector = model.encode([body["query"]], normalize_embeddings=True)[0].tolist()
+        found = retriever(body["scope"]).retrieve(QueryBundle(query_str=body["query"], embedding=vector))
+        return {"hits": [{"id": hit.node.node_id, "text": hit.node.text, "score": hit.score} for hit in found]}
+
+    retriever("everyone")
+    return app
+
+
+def main() -> int:
+    """Serve until told to stop; with `check` instead of a folder, say what is missing."""
+    if sys.argv[1] == "check":
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        sys.stdout.write(json.dumps({"missing": missing}) + "\n")
+        return 0
+    import uvicorn
+
+    os.environ[FOLDER_VARIABLE], os.environ[MODEL_VARIABLE] = sys.argv[1], sys.argv[2]
+    sys.path.insert(0, str(Path(__file__).parent))
+    uvicorn.run(
+        "peer_service:make_app",
+        factory=True,
+        port=int(sys.argv[3]),
+        workers=int(sys.argv[4]),
+        log_level="warning",
+        access_log=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
