@@ -15,7 +15,7 @@ from typing import Any
 
 NAME = "llamaindex"
 INSTALL = "llama-index-core llama-index-retrievers-bm25 llama-index-embeddings-huggingface sentence-transformers fastapi uvicorn"
-NEEDED = ("llama_index", "sentence_transformers", "fastapi", "uvicorn")
+NEEDED = ("llama_index", "llama_index.embeddings.huggingface", "fastapi", "uvicorn")
 K = 10
 EMBED_BATCH = 32
 
@@ -30,24 +30,23 @@ def make_app() -> Any:
     from llama_index.core.retrievers import QueryFusionRetriever
     from llama_index.core.schema import QueryBundle, TextNode
     from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from llama_index.retrievers.bm25 import BM25Retriever
-    from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(os.environ[MODEL_VARIABLE], device="cpu")
+    model = HuggingFaceEmbedding(os.environ[MODEL_VARIABLE], device="cpu", embed_batch_size=EMBED_BATCH, normalize=True)
     lines = (Path(os.environ[FOLDER_VARIABLE]) / "passages.jsonl").read_text(encoding="utf-8").splitlines()
     passages = [json.loads(line) for line in lines]
-    texts = [one["text"] for one in passages]
-    vectors = model.encode(texts, batch_size=EMBED_BATCH, normalize_embeddings=True)
+    vectors = model.get_text_embedding_batch([one["text"] for one in passages])
     nodes = [
         TextNode(
             id_=one["id"],
             text=one["text"],
-            embedding=vector.tolist(),
+            embedding=vector,
             metadata={f"sees {name}": "yes" for name in one["seen"]},
         )
         for one, vector in zip(passages, vectors, strict=True)
     ]
-    index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=vectors.shape[1]))
+    index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=len(vectors[0])))
     retrievers: dict[str, Any] = {}
 
     def retriever(scope: str) -> Any:
@@ -73,7 +72,7 @@ def make_app() -> Any:
 
     @app.post("/search")
     def search(body: dict[str, Any]) -> dict[str, Any]:
-        vector = model.encode([body["query"]], normalize_embeddings=True)[0].tolist()
+        vector = model.get_query_embedding(body["query"])
         found = retriever(body["scope"]).retrieve(QueryBundle(query_str=body["query"], embedding=vector))
         return {"hits": [{"id": hit.node.node_id, "text": hit.node.text, "score": hit.score} for hit in found]}
 
