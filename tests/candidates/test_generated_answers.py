@@ -207,6 +207,12 @@ def test_a_whole_corpus_that_cannot_fit_is_refused_with_the_count_of_tokens():
     assert caught.value.code == "candidate.corpus_too_large"
 
 
+def test_prompts_that_cannot_fit_are_refused_before_a_call():
+    with pytest.raises(CannotBuildError, match=r"prompts take [\d,]+ tokens and answers up to 400") as caught:
+        fitted(RagGenerator, context_tokens=500)
+    assert caught.value.code == "candidate.prompt_too_long"
+
+
 def test_the_beginning_of_a_whole_corpus_prompt_is_the_same_for_every_question():
     candidate = fitted(WholeCorpus)
     for text in ("What does hiring the loom cost?", "How much weighs the saw?"):

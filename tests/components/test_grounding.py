@@ -1,7 +1,7 @@
 """The check of generated sentences: what counts as said, where it is cited, and how the threshold is found."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steelyard.components.grounding import FEWEST_ROWS, USUAL_THRESHOLD, Claim, GroundingCheck, sentences_of
@@ -67,6 +67,7 @@ def test_the_threshold_is_found_on_what_is_said_and_what_is_not() -> None:
     assert CHECK.calibrated(said[:3], not_said[:3]).threshold == USUAL_THRESHOLD
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=80), st.lists(st.integers(-3, 9), max_size=4)), max_size=4))
 def test_whatever_a_model_writes_only_given_passages_are_cited_and_every_citation_resolves(written) -> None:
     claims = [Claim(text=text, cited=tuple(cited)) for text, cited in written]

@@ -45,6 +45,9 @@ DENSE_WEIGHT = 0.5
 CALIBRATION_ROWS = 100
 """Validation questions asked to learn what the evidence is worth; each costs a call."""
 
+ROOM_ROWS = 8
+"""Questions whose prompts are counted to see whether the usual one fits the model's context."""
+
 ANSWER_TOKENS = 400
 LONGEST_QUESTION = 4_000
 
@@ -86,7 +89,7 @@ class GeneratedAnswer:
             )
         held = stepped(validation, CALIBRATION_ROWS)
         asking = Asking(self._tools, self.name)
-        self._require_room(asking, Scope(groups=frozenset().union(*(item.groups for item in (*train, *validation)))))
+        self._require_room(asking, (*train, *validation))
         asked: list[Asked] = []
         for part in batches(held):
             asked += self._ask(asking, [(item.text, Scope(groups=item.groups)) for item in part])
@@ -162,8 +165,11 @@ class GeneratedAnswer:
         mark = fence(question, *(text for one in shown for text in one.values()))
         return self._prompt.messages(question=question, passages=shown, fence=mark, corpus=False)
 
-    def _require_room(self, asking: Asking, everyone: Scope) -> None:
-        """Nothing, when the longest prompt can fit; retrieved passages always do."""
+    def _require_room(self, asking: Asking, items: Sequence[Item]) -> None:
+        """Nothing, when the usual prompt fits the model's context."""
+        some = items[:ROOM_ROWS]
+        prompts = [self._messages(one.text, self._hits(one.text, Scope(groups=one.groups))) for one in some]
+        asking.require_room(prompts, ANSWER_TOKENS, self.name)
 
     def _ask(self, asking: Asking, questions: Sequence[tuple[str, Scope]]) -> list[Asked]:
         found = [(text[:LONGEST_QUESTION], self._hits(text[:LONGEST_QUESTION], scope)) for text, scope in questions]
@@ -302,7 +308,8 @@ class WholeCorpus(GeneratedAnswer):
         messages = self._prompt.messages(question=question, passages=shown, fence=mark, corpus=True)
         return messages
 
-    def _require_room(self, asking: Asking, everyone: Scope) -> None:
+    def _require_room(self, asking: Asking, items: Sequence[Item]) -> None:
+        everyone = Scope(groups=frozenset().union(*(item.groups for item in items)))
         hits = self._hits("", everyone)
         tokens = asking.generator.count_tokens(self._messages("", hits)) + ANSWER_TOKENS
         if tokens > asking.generator.context_tokens:

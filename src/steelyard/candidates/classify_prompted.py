@@ -39,6 +39,9 @@ RETRIEVED_SHOTS = 8
 CALIBRATION_ROWS = 100
 """Validation rows that are asked to learn what the model's confidence means; each costs a call, and a hundred place a threshold."""
 
+ROOM_ROWS = 8
+"""Messages whose prompts are counted to see whether the usual one fits the model's context."""
+
 LABEL_TOKENS = 64
 """Room for the answer: one label and a number."""
 
@@ -75,6 +78,7 @@ class PromptedRouter:
 
         Raises:
             UserError: no row has a label, or there is no generator.
+            CannotBuildError: the usual prompt does not fit the model's context.
             GeneratorError, StoppedError: a call failed; answers that came before are kept.
         """
         asking = Asking(self._tools, self.name)
@@ -90,7 +94,10 @@ class PromptedRouter:
         held = _spread([item for item in validation if item.label], outside)
         self._labels = sorted({item.label or "" for item in rows} - {outside})
         self._remember(rows)
-        said = self._said_of(asking, [item.text for item in held])
+        texts = [item.text for item in held]
+        some = texts[:ROOM_ROWS] or [item.text for item in rows[:ROOM_ROWS]]
+        asking.require_room(self._prompts(some), LABEL_TOKENS, self.name)
+        said = self._said_of(asking, texts)
         right = np.array([one.label == item.label for one, item in zip(said, held, strict=True)], dtype=bool)
         beyond = np.array([item.label == outside for item in held], dtype=bool)
         self._trust = Decliner.fit(np.array([[one.confidence] for one in said]).reshape(-1, 1), right)
@@ -163,9 +170,7 @@ class PromptedRouter:
     def _restore(self, _arrays: Arrays, _meta: Mapping[str, Any]) -> None: ...
 
     def _said_of(self, asking: Asking, texts: Sequence[str]) -> list[_Said]:
-        prompts = [
-            self._prompt(text[:LONGEST_MESSAGE], shots) for text, shots in zip(texts, self._shots(texts), strict=True)
-        ]
+        prompts = self._prompts(texts)
         choices = [*self._labels, self._tools.out_of_scope_label]
         schema = {
             "type": "object",
@@ -179,6 +184,10 @@ class PromptedRouter:
             if len(prompts) > 1:
                 self._tools.progress(len(found), len(prompts))
         return found
+
+    def _prompts(self, texts: Sequence[str]) -> list[tuple[Message, ...]]:
+        cut = [text[:LONGEST_MESSAGE] for text in texts]
+        return [self._prompt(text, shots) for text, shots in zip(cut, self._shots(texts), strict=True)]
 
     def _prompt(self, text: str, shots: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
         return load_prompt("classify").messages(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from steelyard.candidates.interface import Tools
 from steelyard.models.generation import Generator, Schema
 from steelyard.models.metering import Meter
-from steelyard.schema.errors import GeneratorError, ModelError, UserError
+from steelyard.schema.errors import CannotBuildError, GeneratorError, ModelError, UserError
 from steelyard.schema.generation import Completion, Message, TokenUse
 from steelyard.schema.outputs import Usage
 
@@ -27,6 +27,9 @@ FENCE_DIGITS = 16
 
 INVALID = "generator.invalid_json"
 """The code of the error that says: no answer took the form that was asked for."""
+
+UNANSWERED = frozenset({INVALID, "generator.too_long"})
+"""Errors that concern one prompt alone: it has no answer, and the others may have."""
 
 ANSWERS_AT_ONCE = 16
 """Prompts handed to the generator together while fitting; what a spend cap or a broken connection can lose at most."""
@@ -99,6 +102,7 @@ class Asking:
         self.generator: Generator = tools.generator
         self._completions: list[Completion] = []
         self._lost = TokenUse()
+        self._said: list[str] = []
 
     def texts(self, prompts: Sequence[Sequence[Message]], *, max_tokens: int, schema: Schema) -> list[str | None]:
         """The answer to each prompt, None where it never took the form of the schema.
@@ -111,7 +115,7 @@ class Asking:
             try:
                 found = self.generator.complete_many(prompts, max_tokens=max_tokens, schema=schema)
             except GeneratorError as error:
-                if error.code != INVALID:
+                if error.code not in UNANSWERED:
                     raise
                 # Which one it was is not said; those that were answered are kept and cost nothing again.
             else:
@@ -123,17 +127,34 @@ class Asking:
         try:
             found = self.generator.complete(prompt, max_tokens=max_tokens, schema=schema)
         except GeneratorError as error:
-            if error.code != INVALID:
+            if error.code not in UNANSWERED:
                 raise
-            self._lost += getattr(error, "use", None) or TokenUse()
+            self._lost += error.use or TokenUse()
+            self._said.append(error.message)
             return None
         self._completions.append(found)
         return _whole(found)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the generator decided on the way, for the trace."""
-        return tuple(note for one in self._completions for note in one.notes)
+        """What the generator decided on the way, and why a prompt has no answer, for the trace."""
+        return (*(note for one in self._completions for note in one.notes), *self._said)
+
+    def require_room(self, prompts: Sequence[Sequence[Message]], max_tokens: int, name: str) -> None:
+        """Nothing, when at least half of the prompts fit the model's context with room for the answer.
+
+        Raises:
+            CannotBuildError: they do not; the message has the count of tokens.
+        """
+        tokens = sorted(self.generator.count_tokens(prompt) for prompt in prompts)
+        if tokens and tokens[len(tokens) // 2] + max_tokens > self.generator.context_tokens:
+            raise CannotBuildError(
+                f"prompts take {tokens[len(tokens) // 2]:,} tokens and answers up to {max_tokens:,}; {self.generator.name} takes "
+                f"{self.generator.context_tokens:,}.",
+                where=f"candidate {name}",
+                remedy="Take a model with a larger context; `context_tokens` under [models.generator] says how large it is.",
+                code="candidate.prompt_too_long",
+            )
 
     def usage(self, meter: Meter) -> Usage:
         """What all calls used; a kept answer counts as when it was made, for that is what serving it would take."""

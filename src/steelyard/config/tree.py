@@ -48,6 +48,10 @@ class ComponentSettings:
     """File with the house style in words (`write`), shown to a generator."""
     unsupported: Literal["drop", "mark"] = "drop"
     """What becomes of a generated sentence that no passage says (`answer`): it is dropped, or marked as such."""
+    judged: str | None = None
+    """File of outputs that people judged (`question`, `output`, `right`): what a language model's judgement is held against."""
+    headline: Literal["labels", "judge"] = "labels"
+    """What decides (`answer`): the labelled answers, or a language model's judgement, refused where it agrees too little with people."""
     out_of_scope_label: str = "out_of_scope"
     """The label of messages that no other label fits."""
     candidates: tuple[str, ...] = ()

@@ -40,6 +40,9 @@ METRIC_NAMES: Mapping[str, str] = {
     "ndcg": "nDCG",
     "answer_accuracy": "right",
     "style": "house style",
+    "judged": "right, by the judge",
+    "well_formed": "of the form asked for",
+    "grounded": "sentences supported",
 }
 
 TASK_NAMES: Mapping[str, str] = {

@@ -66,7 +66,8 @@ def weigh_workspace(
         workspace=parts.settings.workspace.name,
         created=now(),
         inputs=inputs_of(parts.settings, updates_of(parts, wanted), chosen_seed),
-        provenance=_provenance(parts, components),
+        provenance=_provenance(parts, components)
+        | {f"judge of {name}": agreement.sentence for name, (_, agreement) in weighing.judges.items()},
         components=tuple(components),
         systems=measured,
         system_comparisons=comparisons,

@@ -80,7 +80,7 @@ class Examples:
         name = self._settings.system.cases
         if name is None:
             return ()
-        path = self._path(name, "[system] cases")
+        path = self.path_of(name, "[system] cases")
         items = self.located(read_items(path, "system", name).items, name)
         return self.current([item for item in items if (item.split or "holdout") == part])
 
@@ -94,7 +94,7 @@ class Examples:
         name = self.component(component).neutral
         if name is None:
             return ()
-        rows, found = read_rewrites(self._path(name, f"[components.{component}] neutral"), name)
+        rows, found = read_rewrites(self.path_of(name, f"[components.{component}] neutral"), name)
         if found:
             raise DataError(
                 f"{len(found)} problem{'s' if len(found) > 1 else ''} found; the first: {found[0].line()}",
@@ -111,7 +111,7 @@ class Examples:
             UserError: the file is missing.
         """
         name = self.component(component).style_guide
-        return "" if name is None else self._path(name, f"[components.{component}] style_guide").read_text("utf-8")
+        return "" if name is None else self.path_of(name, f"[components.{component}] style_guide").read_text("utf-8")
 
     def truth_fingerprint(self, component: str) -> str:
         """Names what a component's outputs are scored against, beside its rows: dated rows, neutral rewrites, the format."""
@@ -146,11 +146,16 @@ class Examples:
     def _read(self, settings: ComponentSettings, component: str) -> tuple[Item, ...]:
         if component not in self._rows:
             name = self._file(settings)
-            path = self._path(name, f"[components.{component}]")
+            path = self.path_of(name, f"[components.{component}]")
             self._rows[component] = self.located(read_items(path, settings.task, name).items, name)
         return self._rows[component]
 
-    def _path(self, name: str, where: str) -> Path:
+    def path_of(self, name: str, where: str) -> Path:
+        """The file that a setting at `where` names.
+
+        Raises:
+            UserError: it is not there.
+        """
         path = self.folder / name
         if not path.is_file():
             raise UserError(

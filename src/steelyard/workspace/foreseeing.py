@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate
+from steelyard.evaluation.language_judge import LanguageJudge, case_of
 from steelyard.evaluation.run import WARM_UP, request_of, scope_of
 from steelyard.models.metered_generator import MeteredGenerator
 from steelyard.models.rehearsal import Rehearsal
@@ -17,6 +18,7 @@ from steelyard.schema.items import Item, Split
 from steelyard.schema.progress import Report
 from steelyard.schema.spending import Foreseen, Foresight
 from steelyard.workspace.training import PAID_PARITY_ITEMS
+from steelyard.workspace.trusting import judged_outputs
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
@@ -58,6 +60,12 @@ def foresee(parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, m
         else:
             rows += _Foreseeing(parts, generator, component, candidate).rows(cases, measuring=measuring)
         report("foresee", done, len(pairs))
+    if measuring and isinstance(generator, MeteredGenerator):
+        rows += (
+            _judging(parts, generator, name, pairs)
+            for name in dict.fromkeys(one for one, _ in pairs)
+            if _judges(parts, name)
+        )
     if not any(row.calls for row in rows if row.component != SYSTEMS):
         # Everything was measured, and so were the systems that came of it.
         rows = [row for row in rows if row.component != SYSTEMS]
@@ -66,6 +74,32 @@ def foresee(parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, m
         generator=None if generator is None else generator.name,
         month_usd=parts.toolbox.calls.month_usd(),
         cap_usd=settings.cap_usd,
+    )
+
+
+def _judges(parts: Parts, component: str) -> bool:
+    return parts.examples.component(component).headline == "judge"
+
+
+def _judging(parts: Parts, generator: MeteredGenerator, component: str, pairs: Sequence[tuple[str, str]]) -> Foreseen:
+    """What a judge takes: the outputs that people judged, and at most one verdict for each row and candidate."""
+    rehearsal = Rehearsal(generator)
+    judge = LanguageJudge(rehearsal)
+    judge.verdicts(judged_outputs(parts.examples, component)[0])
+    for name in (candidate for one, candidate in pairs if one == component):
+        items = [item for item in parts.examples.split(component).holdout if item.answerable]
+        judge.verdicts([case_of(item, f"{name}: {item.answers[0] if item.answers else ''}") for item in items])
+    return Foreseen(
+        component=component,
+        candidate="(judge)",
+        calls=rehearsal.calls,
+        kept=rehearsal.kept,
+        tokens_in=rehearsal.use.input,
+        tokens_cached=rehearsal.use.cached,
+        tokens_out=rehearsal.use.output,
+        usd=generator.price.usd(rehearsal.use),
+        seconds=rehearsal.calls * FIRST_TOKEN_S,
+        basis="a verdict for every row that people judged, and for every sealed row and candidate",
     )
 
 

@@ -16,6 +16,7 @@ from steelyard.config import ComponentSettings, Settings
 from steelyard.dataset.checks import check_split
 from steelyard.evaluation.bakeoff import Listed, Unmeasured, decide_component
 from steelyard.evaluation.costing import updates_per_year
+from steelyard.evaluation.language_judge import JUDGED, Agreement, LanguageJudge
 from steelyard.evaluation.refresh import index_refresh_seconds, refit_seconds
 from steelyard.evaluation.run import now, peak_mb, run_items
 from steelyard.evaluation.scoring import LEAKS, Truth, primary_metric, score
@@ -35,6 +36,7 @@ from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.toolbox import Toolbox
 from steelyard.workspace.training import Training
+from steelyard.workspace.trusting import trusted_judge
 
 LEFT_OUT = "left out by `candidates` under its component; the cost is computed without errors"
 NEEDS_WEIGHTS = (
@@ -77,6 +79,7 @@ class Weighing:
         self._registry = registry
         self._training = training
         self.skipped: list[str] = []
+        self.judges: dict[str, tuple[LanguageJudge, Agreement]] = {}
         self.versions: dict[tuple[str, str], VersionRecord] = {}
 
     def weigh(self, component: str, clock: Clock, seed: int, report: Report) -> ComponentResult:
@@ -88,6 +91,7 @@ class Weighing:
         """
         split = self._examples.split(component)
         names = self._training.names(component)
+        self._judge(component)  # a judge that is refused is refused before anything is built
         runs: list[RunRecord] = []
         late: list[str] = []
         stopped: dict[str, str] = {}
@@ -171,6 +175,7 @@ class Weighing:
             holdout=[item.id for item in split.holdout],
             evaluation=evaluation_fingerprint(),
             truth=self._examples.truth_fingerprint(component),
+            judge=None if (judge := self._judge(component)) is None else judge.name,
         )[:24]
         path = self._toolbox.state.runs / f"{key}.json"
         if path.is_file():
@@ -198,6 +203,10 @@ class Weighing:
                 progress=lambda done, total: report(stage, done, total),
                 at_once=self._at_once(record.candidate),
             )
+        judge = self._judge(record.component)
+        if judge is not None:
+            with spending_on(f"judge {record.component}"):
+                metric, results = JUDGED, judge.judged(results, split.holdout)
         part = CANDIDATES.part(record.candidate)
         return RunRecord(
             key=key,
@@ -215,6 +224,18 @@ class Weighing:
             created=now(),
             made_with=getattr(candidate, "made_with", {}),
         )
+
+    def _judge(self, component: str) -> LanguageJudge | None:
+        """The language model that decides, where the settings say so.
+
+        Raises:
+            UserError: it agrees too little with people.
+        """
+        if self._examples.component(component).headline != "judge":
+            return None
+        if component not in self.judges:
+            self.judges[component] = trusted_judge(self._examples, self._toolbox, component)
+        return self.judges[component][0]
 
     def _at_once(self, candidate: str) -> int:
         """How many predictions are made at a time: several where each waits for a server."""

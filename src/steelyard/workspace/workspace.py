@@ -21,6 +21,7 @@ from steelyard.workspace.watch_verbs import WatchVerbs
 if TYPE_CHECKING:
     from threading import Event
 
+    from steelyard.evaluation.language_judge import Agreement
     from steelyard.schema.ageing import Backtest
     from steelyard.schema.corpus import IngestReport
     from steelyard.schema.findings import Finding
@@ -146,6 +147,22 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, TuningVerbs,
         from steelyard.workspace.foreseeing import foresee_weighing
 
         return foresee_weighing(self._parts(), components, report)
+
+    def judge(self, component: str, report: Report = silent) -> Agreement:
+        """How a language model's judgement of outputs agrees with that of people; see `judged` under the component.
+
+        Raises:
+            NotFoundError: an unknown component.
+            UserError: no generator is set, or nobody judged any outputs.
+            DataError: a judged row cannot be used.
+        """
+        from steelyard.workspace.trusting import judge_of
+
+        parts = self._parts()
+        report("judge", 0, 1)
+        found = judge_of(parts.examples, parts.toolbox, component)[1]
+        report("judge", 1, 1)
+        return found
 
     def weigh(
         self,
