@@ -8,6 +8,7 @@ from typing import Any
 import docs_ageing
 import docs_data_benchmarks
 import docs_generate
+import docs_promotions
 import docs_store
 from docs_writer import writer
 
@@ -246,34 +247,6 @@ def finetune(rows: Sequence[Row]) -> list[Table]:
     return [(("", "candidate", "accuracy, or difference:", "fit s:", "draws:"), lines)]
 
 
-def gates(rows: Sequence[Row]) -> list[Table]:
-    """How often a candidate of known quality passes, by rows; one table for each likeness of the two versions."""
-    tables: list[Table] = []
-    gains = list(dict.fromkeys(row["gain"] for row in rows))
-    groups: list[list[Row]] = []
-    for row in rows:
-        if not groups or abs(groups[-1][0]["discordance"] - row["discordance"]) >= ALIKE:
-            groups.append([])
-        groups[-1].append(row)
-    for group in groups:
-        mean = sum(row["discordance"] for row in group) / len(group)
-        heads = (f"differ on {mean * 100:.0f} % of rows:", *(f"{gain * 100:+.0f} points:" for gain in gains))
-        lines = []
-        for size in dict.fromkeys(row["rows"] for row in group):
-            found = {row["gain"]: row for row in group if row["rows"] == size}
-            shares = (
-                f"{one['passed'] * 100:.1f} % ({one['low'] * 100:.1f} to {one['high'] * 100:.1f})"
-                for one in (found[gain] for gain in gains)
-            )
-            lines.append((f"{size:,} rows", *shares))
-        tables.append((heads, lines))
-    return tables
-
-
-ALIKE = 0.04
-"""Discordances nearer than this belong to one likeness."""
-
-
 def serving_form(rows: Sequence[Row]) -> list[Table]:
     """Agreement of the forms, and milliseconds for one message."""
     agreement = [
@@ -390,7 +363,8 @@ TABLES = {
     **docs_data_benchmarks.TABLES,
     "statistics": statistics,
     "finetune": finetune,
-    "gates": gates,
+    "gates": docs_promotions.gates,
+    "canary": docs_promotions.canary,
     "serving-form": serving_form,
     "store": docs_store.store,
     "store-large": docs_store.store,

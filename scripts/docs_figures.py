@@ -285,10 +285,32 @@ def minutes(value: float | None) -> str:
 
 MISSING = "*Not measured yet: `scripts/make_figures.py`.*"
 
+
+def canary_delay() -> str:
+    """How often twins are stopped, and how soon large faults are, on the smallest share of the benchmark."""
+    found = figures("bench-canary")
+    if not found:
+        return MISSING
+    share = min(row["share"] for row in found["rows"])
+    rows = {row["fault"]: row for row in found["rows"] if row["share"] == share}
+    twins = rows["twins"]
+    late = [
+        f"{name} after {rows[name]['delay_requests']:,.0f}"
+        for name in ("twice as slow", "50 % slower", "5 points more errors", "15 points more declined")
+    ]
+    return (
+        f"In {twins['trials']:,} simulated courses of {twins['requests']:,} requests with a canary on {share:.0%} of them, "
+        f"twins were stopped in {twins['stopped'] * 100:.1f} % (95 % interval up to {twins['high'] * 100:.1f} %). "
+        f"Large faults were always stopped; the median of the canary's own requests until then: {', '.join(late)}."
+    )
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
     "bench-backtest": bench("backtest"),
+    "bench-canary": bench("canary"),
     "bench-chunking": bench("chunking"),
+    "canary-delay": canary_delay,
     "bench-curves": bench("curves"),
     "bench-data": bench("data"),
     "bench-durability": bench("durability"),

@@ -20,6 +20,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "README.md": docs_figures.fill,
     "docs/benchmarks.md": docs_figures.fill,
     "docs/decisions/own-lexical-index.md": docs_figures.fill,
+    "docs/how-to/canary.md": docs_figures.fill,
     "docs/how-to/public-data-workspace.md": docs_figures.fill,
     "docs/reference/commands.md": docs_commands.page,
     "docs/reference/settings.md": docs_settings.page,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from steelyard.registry.feedback import FeedbackLog
 from steelyard.registry.operations import Operations
 from steelyard.registry.trials import Trials
 from steelyard.schema.errors import UserError
+from steelyard.schema.feedback import Feedback
 from steelyard.schema.watching import WHOLE_REQUEST, Noted
 from steelyard.serving.judging import CanaryJudge
 from steelyard.serving.splitting import draw
@@ -25,10 +27,11 @@ class Course:
         self.trials = Trials(folder / "trials.sqlite")
         self.operations = Operations(folder / "operations.sqlite")
         self.stopped: list[str] = []
+        self.feedback = FeedbackLog(folder / "feedback.sqlite")
         self.judge = CanaryJudge(
             self.trials,
             self.operations,
-            FeedbackLog(folder / "feedback.sqlite"),
+            self.feedback,
             CanarySettings(),
             lambda _, reason: self.stopped.append(reason),
         )
@@ -63,6 +66,23 @@ class Course:
         self.operations.write(noted, limit_ms=800)
         self.now += seconds
 
+    def hear(self, count: int, *, wrong: float) -> None:
+        """Verdicts on requests of both sides, as many; the canary's are wrong with this chance, production's with one in ten."""
+        for arm, chance in (("canary", wrong), ("production", 0.1)):
+            rows = [row for row in self.operations.trial_rows(self.trial.number, 0.0, self.now) if row["arm"] == arm]
+            for at, row in enumerate(rows[-count:]):
+                said = Feedback(
+                    number=0,
+                    at=datetime.fromtimestamp(self.now + at / 10, UTC).isoformat(),
+                    request=row["id"],
+                    component=None,
+                    versions=(),
+                    verdict="wrong" if self.rng.random() < chance else "right",
+                    caller=f"k{at}",
+                )
+                self.feedback.add(said)
+        self.now += count // 10
+
     def judged(self) -> str:
         self.judge.advance(self.now + 3, 1)  # learns what is slow
         self.judge.advance(self.now + 3, 1)
@@ -83,6 +103,22 @@ def test_a_planted_fault_stops_the_canary_and_says_why(tmp_path, fault, said) ->
     assert course.judged() == "stopped"
     assert said in course.trials.reason(course.trial.number)
     assert len(course.stopped) == 1
+
+
+def test_people_who_call_its_answers_wrong_stop_it(tmp_path) -> None:
+    course = Course(tmp_path)
+    course.run(60)
+    assert course.judged() == "running"
+    course.hear(200, wrong=0.6)
+    assert course.judged() == "stopped"
+    assert "wrong or unsafe" in course.trials.reason(course.trial.number)
+
+
+def test_people_who_like_both_alike_do_not(tmp_path) -> None:
+    course = Course(tmp_path)
+    course.run(60)
+    course.hear(200, wrong=0.1)
+    assert course.judged() == "running"
 
 
 def test_twins_go_on_and_are_shown_beside_each_other(tmp_path) -> None:

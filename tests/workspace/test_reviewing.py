@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 
 import pytest
 
@@ -48,6 +49,18 @@ def test_an_accepted_label_is_a_row_for_training_and_a_new_data_version(tool_lib
     assert ASKED in [item.text for item in split.train]
     assert ASKED not in [item.text for item in (*split.holdout, *split.validation)]
     assert told["dataset"]["note"] == f"feedback {number} accepted"
+
+
+def test_a_review_that_was_cut_off_adds_its_row_once(tool_library) -> None:
+    number = said(tool_library, label=label_of(tool_library))
+    workspace = Workspace(tool_library)
+    workspace.accept_feedback(number)
+    rows = len(Examples(tool_library, workspace.settings).dated("intent"))
+    with sqlite3.connect(workspace.state.feedback) as connection:
+        connection.execute("UPDATE feedback SET state = 'new'")
+    connection.close()
+    workspace.accept_feedback(number)
+    assert len(Examples(tool_library, workspace.settings).dated("intent")) == rows
 
 
 def test_rows_that_were_there_stay_as_they_are(tool_library) -> None:

@@ -29,6 +29,10 @@ TraceId = Annotated[str, Field(min_length=6, max_length=64, pattern="^[0-9a-f]+$
 Longer = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
+WHOLE_ID = 32
+"""Characters of a trace id; what is shorter or longer is none, and not worth waiting for."""
+
+
 class FeedbackBody(Body):
     """A verdict on an answer; what would have been right may be said too."""
 
@@ -108,7 +112,7 @@ def _calls(site: Site, trace: str) -> list[dict[str, Any]]:
     operations = site.running.parts.operations
     site.observer.recorder.flush()
     found = operations.calls(trace)
-    if not found:
+    if not found and len(trace) == WHOLE_ID:
         sleep(WAIT_S)
         found = operations.calls(trace)
     return found

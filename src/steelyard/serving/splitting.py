@@ -68,8 +68,8 @@ class Splitter:
         trial = loaded.trial
         drawn = draw(trial.number, caller) if trial.split_by == "caller" else random.random()
         if drawn < trial.share:
-            return Choice(pipeline=loaded.pipeline, arm="canary", trial=trial.number)
-        return Choice(pipeline=production, trial=trial.number)
+            return Choice(pipeline=loaded.pipeline, arm="canary", trial=trial.number, components=tuple(trial.versions))
+        return Choice(pipeline=production, trial=trial.number, components=tuple(trial.versions))
 
     def shadow(self, production: Pipeline) -> Choice | None:
         """What is to be asked the same, nobody listening; None for most requests."""

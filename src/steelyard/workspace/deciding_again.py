@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from steelyard.evaluation.bakeoff import decide_component
-from steelyard.evaluation.costing import updates_per_year
 from steelyard.evaluation.scoring import DECLINED, WRONG
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.runs import ItemResult, RunRecord
@@ -27,12 +26,13 @@ NO_VERDICT = ("either", "not_enough_evidence")
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What operation showed of one component: volume and growth a month, latency, and the share declined; None where it is not known."""
+    """What operation showed of one component: volume and growth a month, latency, share declined, updates; None where it is not known."""
 
     queries_per_month: float | None = None
     growth_per_month: float | None = None
     p95_ms: float | None = None
     declined: float | None = None
+    updates_per_year: float | None = None
 
 
 class DecidingAgain:
@@ -61,7 +61,7 @@ class DecidingAgain:
             component=component,
             answering=answering,
             inputs=inputs,
-            updates=measured_updates(self._parts.toolbox, component),
+            updates=f"{self._updates(component) or 0.0:.1e}",
         )[:24]
         if key not in self._kept:
             told = self._decide(component, decided, answering, measured)
@@ -85,28 +85,30 @@ class DecidingAgain:
         listed = {run.candidate: listed_candidate(run.candidate) for run in runs}
         seed = int(self._last["inputs"]["seed"])
 
-        def verdict(settings: Settings, taken: Sequence[RunRecord]) -> tuple[str, str | None]:
+        def verdict(settings: Settings, updates: float, taken: Sequence[RunRecord]) -> tuple[str, str | None]:
             found = decide_component(
-                component,
-                task,
-                split,
-                taken,
-                listed,
-                settings,
-                updates_per_year=updates_per_year(
-                    task,
-                    settings.traffic,
-                    settings.components[component].updates_per_year,
-                    measured_updates(self._parts.toolbox, component),
-                ),
-                seed=seed,
+                component, task, split, taken, listed, settings, updates_per_year=updates, seed=seed
             ).decision
             return found.recommendation, found.candidate
 
-        settings = self._parts.settings
-        before = verdict(settings, runs)
-        now = verdict(_with_traffic(settings, measured), _as_measured(runs, answering, measured))
-        return _told(component, before, now, settings, measured)
+        inputs = self._last["inputs"]
+        if f"updates_per_year_{component}" not in inputs:
+            return None  # an older weigh, or one of other components
+        planned = Measured(
+            queries_per_month=float(inputs["queries_per_month"]),
+            growth_per_month=float(inputs["growth_per_month"]),
+            updates_per_year=float(inputs[f"updates_per_year_{component}"]),
+        )
+        settings = _with_traffic(self._parts.settings, planned)
+        updates = (planned.updates_per_year or 0.0, self._updates(component) or planned.updates_per_year or 0.0)
+        before = verdict(settings, updates[0], runs)
+        now = verdict(_with_traffic(settings, measured), updates[1], _as_measured(runs, answering, measured))
+        return _told(component, before, now, planned, replace(measured, updates_per_year=updates[1]))
+
+    def _updates(self, component: str) -> float | None:
+        """Changes a year that the documents of an answer component had; None of other tasks, whose changes nobody can measure."""
+        task = self._parts.examples.component(component).task
+        return measured_updates(self._parts.toolbox, component) if task == "answer" else None
 
     def _runs(self, decided: Mapping[str, Any]) -> list[RunRecord]:
         found = []
@@ -125,7 +127,7 @@ class DecidingAgain:
 
 
 def _told(
-    component: str, before: tuple[str, str | None], now: tuple[str, str | None], settings: Settings, measured: Measured
+    component: str, before: tuple[str, str | None], now: tuple[str, str | None], planned: Measured, measured: Measured
 ) -> DecisionNow:
     decided, changed = _words(before), _words(now)
     shown = {name: float(f"{value:.3g}") for name, value in measured.__dict__.items() if value is not None}
@@ -135,10 +137,12 @@ def _told(
         return DecisionNow(
             component=component, holds=True, decided=decided, now=changed, because="", do="", inputs=shown
         )
-    volume, planned = measured.queries_per_month, settings.traffic.queries_per_month
+    volume, updates = measured.queries_per_month, measured.updates_per_year
     reasons = []
     if volume is not None:
-        reasons.append(f"{volume:,.0f} queries a month come, {planned:,.0f} were planned")
+        reasons.append(f"{volume:,.0f} queries a month come, {planned.queries_per_month:,.0f} were planned")
+    if updates is not None and planned.updates_per_year is not None and _far(updates, planned.updates_per_year):
+        reasons.append(f"documents change {updates:,.0f} times a year, {planned.updates_per_year:,.0f} were planned")
     if measured.p95_ms is not None:
         reasons.append(f"its 95th percentile is {measured.p95_ms:,.0f} ms in operation")
     if measured.declined is not None:
@@ -153,6 +157,11 @@ def _told(
         do=f"Put what was measured under [traffic], run `steelyard weigh`{named} when it confirms this.",
         inputs=shown,
     )
+
+
+def _far(one: float, other: float) -> bool:
+    """Whether two rates differ by more than a tenth."""
+    return abs(one - other) > 0.1 * max(one, other)
 
 
 def _words(verdict: tuple[str, str | None]) -> str:

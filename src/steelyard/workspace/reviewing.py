@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,10 @@ def accept(
     row |= {"groups": groups} if groups else {}
     parts.examples.split(name)
     file = parts.folder / parts.examples.file_of(name)
-    _append(file, {**row, "split": PART, ORIGIN: f"{ORIGIN} {number}"})
+    origin = f"{ORIGIN} {number}"
+    if not re.search(rf"\b{origin}\b", file.read_text(encoding="utf-8-sig")):
+        # There already, when a review was cut off between the row and its record.
+        _append(file, {**row, "split": PART, ORIGIN: origin})
     (made, _) = Datasets(_fresh(parts)).commit(name, note=f"feedback {number} accepted")[0]
     settled = parts.feedback.settle(
         number, "accepted", at=utc_now(), reviewer=parts.registry.who, row={"component": name, **row}
