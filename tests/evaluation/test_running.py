@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from steelyard.evaluation.benchmarks import BENCHMARKS, run_benchmark
+from steelyard.evaluation.benchmarks import BENCHMARKS, WITH_PEERS, _load, run_benchmark
 from steelyard.evaluation.refresh import MARK, index_refresh_seconds
 from steelyard.evaluation.run import request_of, run_items, scope_of
 from steelyard.evaluation.scoring import Truth, primary_metric, score
@@ -227,6 +228,9 @@ def test_an_unknown_benchmark_names_the_nearest_and_a_missing_folder_what_to_set
 
 
 def test_every_benchmark_of_the_table_can_be_loaded() -> None:
-    from steelyard.evaluation.benchmarks import _load
-
     assert all(callable(_load(target)) for target in BENCHMARKS.values())
+
+
+@pytest.mark.parametrize("name", sorted(WITH_PEERS))
+def test_a_benchmark_with_peers_takes_their_python(name: str) -> None:
+    assert "peers" in signature(_load(BENCHMARKS[name])).parameters

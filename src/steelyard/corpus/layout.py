@@ -113,6 +113,7 @@ def stamp_now() -> str:
     return stamp(datetime.now(UTC))
 
 
+@lru_cache(maxsize=1 << 17)
 def moment(text: str) -> datetime:
     """The moment of a stamp, aware, in UTC."""
     return datetime.fromisoformat(text)

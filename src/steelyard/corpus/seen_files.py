@@ -78,7 +78,7 @@ class SeenFiles:
         )
         self._before = {
             document: Sighting(device, inode, size, modified_ns, changed_ns, version, layout.moment(date))
-            for document, device, inode, size, modified_ns, changed_ns, version, date in rows
+            for document, device, inode, size, modified_ns, changed_ns, version, date in rows.fetchall()
         }
         return self._before
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from steelyard.corpus import layout
 from steelyard.corpus.database import broken
@@ -111,7 +112,7 @@ class Staging:
             f"FROM {layout.VERSION_TABLES} WHERE m.retired IS NULL ORDER BY m.document"
         )
         found = {}
-        for row in self._connection.execute(query):
+        for row in self._connection.execute(query).fetchall():
             number, document, source, allow, deny, valid_from = row[:6]
             found[document] = Member(
                 id=number,
@@ -238,7 +239,8 @@ class Staging:
         return self._database.connection
 
 
-def _content(row: Sequence[object]) -> Content:
+@lru_cache(maxsize=1 << 17)
+def _content(row: tuple[object, ...]) -> Content:
     number, version, format_name, allow, deny = row
     return Content(
         id=int(str(number)),

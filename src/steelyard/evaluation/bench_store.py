@@ -44,7 +44,10 @@ def bench_store(_data: Path | None, cache: Path, progress: Progress, peers: Path
 
 
 def bench_store_large(
-    _data: Path | None, cache: Path, progress: Progress, _peers: Path | None = None
+    _data: Path | None,
+    cache: Path,
+    progress: Progress,
+    peers: Path | None = None,  # noqa: ARG001 - they would take hours
 ) -> dict[str, Any]:
     """1,000,000 passages: as `bench_store`, without peers. Needs 8 GB of disk and, the first time, ten minutes to make the index."""
     return {"name": "store-large", "rows": measure(LARGE_SIZE, cache, progress, None)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from steelyard.catalog import Catalog, Part
 
@@ -49,6 +50,7 @@ PARSER_VERSION = 2
 """Goes up when a parser reads more or better; failures of older versions are then tried again."""
 
 
+@lru_cache(maxsize=1 << 17)
 def format_of(name: str) -> str | None:
     """The format of a file by its suffix, upper or lower case; None when no parser reads it.
 
