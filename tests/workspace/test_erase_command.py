@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from steelyard.models.call_ledger import Call, CallLedger
 from steelyard.schema.errors import NotFoundError
+from steelyard.schema.generation import Completion, TokenUse
 from steelyard.workspace import Workspace
 from workspace.kept_corpus import STATE, copied, files
 from workspace.tiny import steelyard
@@ -32,7 +34,18 @@ def kept(tmp_path: Path) -> Path:
     (folder / STATE / "runs" / "quoting.json").write_text(
         json.dumps({"of": record, "output": SENTINEL}), encoding="utf-8"
     )
+    keep_generated_answer(folder)
     return folder
+
+
+def keep_generated_answer(folder: Path) -> None:
+    """As if a language model had answered with the sentinel, for two cents."""
+    ledger = CallLedger(folder / STATE / "calls.sqlite")
+    call = Call(
+        key=b"k", generator="g", model="m", purpose="ask", characters=1, use=TokenUse(), seconds=1.0, usd=0.02, outcome="answered"
+    )  # fmt: skip
+    ledger.add(call, Completion(text=SENTINEL))
+    ledger.close()
 
 
 def holding(folder: Path) -> Iterator[str]:
@@ -59,6 +72,7 @@ def test_nobody_is_answered_from_it_in_any_generation_and_no_file_holds_it(kept)
     places = set(holding(kept))
     assert "runs/quoting.json" in places
     assert any(place.startswith("corpus.sqlite") for place in places)
+    assert any(place.startswith("calls.sqlite") for place in places)
     assert any(place.startswith("index/") for place in places)
     done = Workspace(kept).erase(["docs/manual.md"], why="asked to")
     assert (done.documents, done.found) == (("docs/manual.md",), ())

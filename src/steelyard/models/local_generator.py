@@ -53,7 +53,8 @@ class LocalGenerator:
     def __init__(self, settings: GeneratorSettings) -> None:
         self._settings = settings
         self._folder = Path(settings.path or "")
-        self._turn = threading.Lock()
+        self._turn, self._loading = threading.Lock(), threading.Lock()
+        self._held: _Loaded | None = None
         self._require_files()
 
     def _require_files(self) -> None:
@@ -94,8 +95,14 @@ class LocalGenerator:
         found = config.get("max_position_embeddings") or config.get("n_positions")
         return found if isinstance(found, int) and found > 0 else NO_WINDOW
 
-    @cached_property
+    @property
     def _loaded(self) -> _Loaded:
+        with self._loading:
+            if self._held is None:
+                self._held = self._load()
+            return self._held
+
+    def _load(self) -> _Loaded:
         try:
             import torch
             import transformers
