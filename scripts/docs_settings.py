@@ -22,6 +22,7 @@ SECTIONS: dict[str, type] = {
     "[traffic]": config.TrafficSettings,
     "[economics]": config.EconomicsSettings,
     "[models]": model_settings.ModelSettings,
+    "[models.embeddings]": model_settings.EmbeddingSettings,
     "[models.generator]": model_settings.GeneratorSettings,
     "[models.tuning]": model_settings.TuningSettings,
     "[corpus]": config.CorpusSettings,

@@ -204,8 +204,8 @@ def test_the_reference_is_up_to_date(docs_settings) -> None:
         ("openai", "config.missing_key", "base_url"),
         ({"kind": "openai", "base_url": "http://localhost/v1"}, "config.missing_key", "model"),
         ("transformers", "config.missing_key", "path"),
-        ({"kind": "transformers", "path": "m", "concurrency": 0}, "config.bad_generator", "concurrency"),
-        ({"kind": "openai", "model": "m", "base_url": "localhost:80"}, "config.bad_generator", "base_url"),
+        ({"kind": "transformers", "path": "m", "concurrency": 0}, "config.bad_endpoint", "concurrency"),
+        ({"kind": "openai", "model": "m", "base_url": "localhost:80"}, "config.bad_endpoint", "base_url"),
     ],
 )
 def test_a_generator_names_what_it_lacks(generator, code, named) -> None:
@@ -213,6 +213,16 @@ def test_a_generator_names_what_it_lacks(generator, code, named) -> None:
     assert error.code == code
     assert error.where == "steelyard.toml [models.generator]"
     assert named in error.message
+
+
+def test_an_encoder_at_an_endpoint_is_written_like_a_generator() -> None:
+    short = parse_settings(
+        {"models": {"encoder": {"kind": "openai", "base_url": "http://h/v1", "model": "e", "dim": 8}}}
+    )
+    assert short.models.encoder == "openai"
+    assert (short.models.embeddings.model, short.models.embeddings.dim) == ("e", 8)
+    assert refused({"models": {"encoder": "openai"}}).where == "steelyard.toml [models.embeddings]"
+    assert "batch" in refused({"models": {"embeddings": {"batch": 0}}}).message
 
 
 def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:

@@ -5,6 +5,7 @@ It answers with the last user message in capitals, after the faults that a test 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -33,6 +34,10 @@ class Simulator:
         self.lock = threading.Lock()
         self.hold = None
         self.url = ""
+
+    def vector_of(self, text):
+        """Sixteen numbers from the text's hash, none of length 1."""
+        return [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:16]]
 
     def answer_to(self, request):
         return request["messages"][-1]["content"].upper()
@@ -114,13 +119,22 @@ class _Handler(BaseHTTPRequestHandler):
                 state.hold()
             if fault is not None and fault(self, request):
                 return
-            if request.get("stream"):
+            if "input" in request:
+                self.reply(200, self.embeddings(request))
+            elif request.get("stream"):
                 self.stream(request)
             else:
                 self.reply(200, self.completion(request))
         finally:
             with state.lock:
                 state.busy -= 1
+
+    def embeddings(self, request):
+        state = self.server.state
+        rows = [{"index": n, "embedding": state.vector_of(text)} for n, text in enumerate(request["input"])]
+        words = sum(len(text.split()) for text in request["input"])
+        # Out of order, as the index allows.
+        return {"model": state.answers_as, "data": rows[::-1], "usage": {"prompt_tokens": words, "total_tokens": words}}
 
     def completion(self, request):
         state = self.server.state

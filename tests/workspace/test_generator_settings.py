@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from models.openai_simulator import MODEL, simulator
-from steelyard.config import GeneratorSettings
+from steelyard.config import EmbeddingSettings, GeneratorSettings, ModelSettings
 from steelyard.schema.errors import NotFoundError
 from steelyard.schema.generation import Message, TokenPrice
 from steelyard.workspace import Workspace
-from steelyard.workspace.generating import generator_findings, is_own_network, price_of
+from steelyard.workspace.generating import is_own_network, model_findings, price_of
+from workspace.tiny import replace_in
 
 KEY = "sk-open-sesame"
 
@@ -75,12 +76,31 @@ def test_without_a_generator_nothing_is_said_of_one(tool_library) -> None:
 
 
 def test_where_data_must_stay_an_address_outside_is_an_error() -> None:
-    outside = GeneratorSettings(
-        kind="openai", base_url="http://192.0.2.1.example.com/v1", model="m", key_env="NO_SUCH_KEY"
+    outside = {"base_url": "http://192.0.2.1.example.com/v1", "model": "m", "key_env": "NO_SUCH_KEY", "input_usd": 0.0}
+    models = ModelSettings(
+        encoder="openai", embeddings=EmbeddingSettings(**outside), generator=GeneratorSettings(kind="openai", **outside)
     )
-    codes = {one.code for one in generator_findings(outside, Path(), residency=True)}
-    assert "generator.leaves_network" in codes
-    assert "generator.leaves_network" not in {one.code for one in generator_findings(outside, Path())}
+    places = [
+        one.file for one in model_findings(models, Path(), residency=True) if one.code == "generator.leaves_network"
+    ]
+    assert places == ["steelyard.toml [models.generator]", "steelyard.toml [models.embeddings]"]
+    assert {one.code for one in model_findings(models, Path())} == {"generator.no_key"}
+
+
+def test_a_corpus_is_embedded_by_an_endpoint_and_paid_once(tool_library, server) -> None:
+    file = tool_library / "steelyard.toml"
+    endpoint = f'{{ kind = "openai", base_url = "{server.url}", model = "{MODEL}", dim = 16, input_usd = 1000 }}'
+    replace_in(file, 'encoder = "fake"', f"encoder = {endpoint}")
+    workspace = Workspace(tool_library)
+    assert workspace.check() == []
+    workspace.ingest()
+    toolbox = workspace._parts().toolbox
+    assert toolbox.library.generation(toolbox.generation).encoder == toolbox.encoder.name
+    paid = toolbox.calls.by_purpose()["embed"].usd
+    assert paid > 0
+    workspace.ingest()
+    assert toolbox.calls.by_purpose()["embed"].usd == paid
+    toolbox.encoder.close()
 
 
 @pytest.mark.parametrize(

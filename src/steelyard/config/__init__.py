@@ -1,6 +1,6 @@
 """One frozen settings tree (`tree`), and how it is read from steelyard.toml (`reading`)."""
 
-from steelyard.config.model_settings import GeneratorSettings, ModelSettings, TuningSettings
+from steelyard.config.model_settings import EmbeddingSettings, GeneratorSettings, ModelSettings, TuningSettings
 from steelyard.config.reading import FILE_NAME, load_settings, parse_settings
 from steelyard.config.tree import (
     CanarySettings,
@@ -28,6 +28,7 @@ __all__ = [
     "ComponentSettings",
     "CorpusSettings",
     "EconomicsSettings",
+    "EmbeddingSettings",
     "GateSettings",
     "GeneratorSettings",
     "JwtSettings",

@@ -73,11 +73,40 @@ class TuningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmbeddingSettings:
+    """`[models.embeddings]`: an OpenAI-compatible embeddings endpoint, where `encoder = "openai"`.
+
+    Every passage, labelled row and question goes there.
+    """
+
+    base_url: str | None = None
+    """Address of the endpoint, as a rule ending in `/v1`."""
+    model: str | None = None
+    """Name of the embedding model there."""
+    key_env: str | None = None
+    """Name of the environment variable that holds the key. None: the server asks for none."""
+    dim: int = 0
+    """Length of the vectors, for models that offer several; 0: what the model gives."""
+    batch: int = 64
+    """Texts of one call."""
+    timeout_s: float = 60.0
+    """Seconds to wait for an answer before the call is tried again."""
+    retries: int = 5
+    """Tries after the first one that failed for a passing reason."""
+    concurrency: int = 4
+    """Calls in flight at a time."""
+    input_usd: float | None = None
+    """USD per million tokens; None: from the price table, and 0 where it has no such model."""
+    cap_usd: float | None = None
+    """USD that all calls of a calendar month (UTC), the generator's included, may cost; None: no cap."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """`[models]`: the embedded encoder."""
 
     encoder: str = "minilm"
-    """The encoder by its name in the table of encoders; `minilm` is embedded and needs no download."""
+    """The encoder by its name in the table of encoders; `minilm` is embedded and needs no download. `openai`: `[models.embeddings]`."""
     precision: Literal["auto", "fp32", "int8"] = "auto"
     """Arithmetic of the encoder; `auto`: int8 where its measured agreement with fp32 allows."""
     threads: int = 0
@@ -86,6 +115,8 @@ class ModelSettings:
     """Seconds that the fit of one candidate may take where weights are tuned; `train --budget-s` sets it for one run."""
     tune_encoder: bool = False
     """Measure the candidates that tune the encoder's own weights too: minutes each. Naming one under `candidates` does so as well."""
+    embeddings: EmbeddingSettings = EmbeddingSettings()
+    """See `[models.embeddings]`."""
     generator: GeneratorSettings = GeneratorSettings()
     """See `[models.generator]`."""
     tuning: TuningSettings = TuningSettings()

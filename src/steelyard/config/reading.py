@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from steelyard.config.model_settings import GeneratorSettings
+from steelyard.config.model_settings import ModelSettings
 from steelyard.config.tree import ComponentSettings, ServeSettings, Settings
 from steelyard.schema.callers import ROLES
 from steelyard.schema.errors import ConfigError, nearest
@@ -65,6 +65,10 @@ def parse_settings(raw: Mapping[str, Any]) -> Settings:
     if isinstance(models, dict) and isinstance(models.get("generator"), str):
         # DESIGN section 3 writes `generator = "none"`; a table is the long form.
         raw = {**raw, "models": {**models, "generator": {"kind": models["generator"]}}}
+    if isinstance(models, dict) and isinstance(models.get("encoder"), dict):
+        # `encoder = { kind = "openai", ... }`, as the generator is written.
+        inner = dict(models["encoder"])
+        raw = {**raw, "models": {**raw["models"], "encoder": inner.pop("kind", "openai"), "embeddings": inner}}
     settings: Settings = _build(Settings, raw, "")
     _check_ranges(settings)
     return settings
@@ -161,7 +165,7 @@ def _check_ranges(settings: Settings) -> None:
     for wrong, section, message, remedy, code in rules:
         if wrong:
             raise ConfigError(f"{message}.", where=_place(section), remedy=f"{remedy}.", code=f"config.bad_{code}")
-    _check_generator(settings.models.generator)
+    _check_models(settings.models)
     for name, component in settings.components.items():
         _check_component(name, component)
     _check_serve(settings.serve)
@@ -210,32 +214,36 @@ def _check_serve(serve: ServeSettings) -> None:
             )
 
 
-def _check_generator(generator: GeneratorSettings) -> None:
-    wanted = {"openai": ("base_url", "model"), "transformers": ("path",)}.get(generator.kind, ())
+def _check_models(models: ModelSettings) -> None:
+    kind = models.generator.kind
+    wanted = {"openai": ("base_url", "model"), "transformers": ("path",)}.get(kind, ())
+    _check_endpoint("models.generator", models.generator, wanted, f'kind = "{kind}"', "max_tokens")
+    wanted = ("base_url", "model") if models.encoder == "openai" else ()
+    _check_endpoint("models.embeddings", models.embeddings, wanted, 'encoder = "openai"', "batch")
+
+
+def _check_endpoint(section: str, endpoint: Any, wanted: tuple[str, ...], needed_by: str, size: str) -> None:
     example = {"base_url": "http://127.0.0.1:11434/v1", "model": "MODEL", "path": "FOLDER"}
     for key in wanted:
-        if not getattr(generator, key):
+        if not getattr(endpoint, key):
             raise ConfigError(
-                f"'{key}' is missing, which kind = \"{generator.kind}\" needs.",
-                where=_place("models.generator"),
+                f"'{key}' is missing, which {needed_by} needs.",
+                where=_place(section),
                 remedy=f'Add {key} = "{example[key]}" there.',
                 code="config.missing_key",
             )
-    for key in ("max_tokens", "timeout_s", "concurrency"):
-        if not getattr(generator, key):
+    for key in (size, "timeout_s", "concurrency"):
+        if not getattr(endpoint, key):
             raise ConfigError(
-                f"{key} is 0.",
-                where=_place("models.generator"),
-                remedy="Give a number above 0.",
-                code="config.bad_generator",
+                f"{key} is 0.", where=_place(section), remedy="Give a number above 0.", code="config.bad_endpoint"
             )
-    if generator.base_url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", generator.base_url):
+    if endpoint.base_url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", endpoint.base_url):
         # Also what holds a name and a password: the place of a secret is the environment.
         raise ConfigError(
             "base_url is no plain http or https address.",
-            where=_place("models.generator"),
+            where=_place(section),
             remedy='Write it like "https://HOST/v1"; a key belongs in the environment variable that key_env names.',
-            code="config.bad_generator",
+            code="config.bad_endpoint",
         )
 
 

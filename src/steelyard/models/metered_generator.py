@@ -192,14 +192,7 @@ class MeteredGenerator:
         return hashlib.sha256(text.encode("ascii")).digest()
 
     def _check_cap(self) -> None:
-        if self.cap_usd is None or (spent := self.ledger.month_usd()) < self.cap_usd:
-            return
-        raise SpendCapError(
-            f"the calls of {datetime.now(UTC):%B %Y} cost {spent:.2f} USD; the cap is {self.cap_usd:.2f} USD.",
-            where="steelyard.toml [models.generator] cap_usd",
-            remedy="Raise it, or go on next month: what was answered is kept and costs nothing again.",
-            code="generator.cap_reached",
-        )
+        check_cap(self.ledger, self.cap_usd, "steelyard.toml [models.generator] cap_usd")
 
     def _pay(self, key: bytes, messages: Sequence[Message], purpose: str, asked: Mapping[str, Any]) -> Completion:
         self._check_cap()
@@ -275,6 +268,22 @@ class MeteredGenerator:
             usd=self.price.usd(use),
             outcome=outcome,
         )
+
+
+def check_cap(ledger: CallLedger, cap_usd: float | None, place: str) -> None:
+    """Nothing, while the calls of this month cost less than the cap.
+
+    Raises:
+        SpendCapError: they do not.
+    """
+    if cap_usd is None or (spent := ledger.month_usd()) < cap_usd:
+        return
+    raise SpendCapError(
+        f"the calls of {datetime.now(UTC):%B %Y} cost {spent:.2f} USD; the cap is {cap_usd:.2f} USD.",
+        where=place,
+        remedy="Raise it, or go on next month: what was answered is kept and costs nothing again.",
+        code="generator.cap_reached",
+    )
 
 
 def _counted(answer: Completion) -> Completion:

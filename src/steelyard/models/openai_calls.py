@@ -131,8 +131,10 @@ class Calls:
         data = rows.get("data") if isinstance(rows, Mapping) else None
         return [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
 
-    def post(self, request: Mapping[str, Any], read: Callable[[Any], T]) -> tuple[T, tuple[str, ...]]:
-        """What `read` makes of the answer's JSON, and notes on the tries it took.
+    def post(
+        self, request: Mapping[str, Any], read: Callable[[Any], T], *, embeddings: bool = False
+    ) -> tuple[T, tuple[str, ...]]:
+        """What `read` makes of the JSON of a chat completion (or of `embeddings`), and notes on the tries it took.
 
         Raises:
             GeneratorError: it failed for good.
@@ -140,7 +142,8 @@ class Calls:
         """
 
         def once(form: dict[str, Any]) -> T:
-            raw = self._client.chat.completions.with_raw_response.create(**form)
+            endpoint = self._client.embeddings if embeddings else self._client.chat.completions
+            raw = endpoint.with_raw_response.create(**form)
             self._heed(raw.headers)
             try:
                 body = raw.http_response.json()

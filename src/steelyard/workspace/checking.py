@@ -14,7 +14,7 @@ from steelyard.schema.progress import Report
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
-from steelyard.workspace.generating import generator_findings, generator_status
+from steelyard.workspace.generating import generator_status, model_findings
 from steelyard.workspace.quality import kept_quality
 from steelyard.workspace.tuning_control import tuned_models
 
@@ -30,7 +30,7 @@ def check_workspace(parts: Parts, report: Report) -> list[Finding]:
     found += _source_findings(parts)
     report("check sources", 2, 3)
     residency = parts.settings.requirements.residency
-    found += generator_findings(parts.settings.models.generator, parts.folder, residency=residency)
+    found += model_findings(parts.settings.models, parts.folder, residency=residency)
     report("check generator", 3, 3)
     return sorted(found, key=lambda one: (SEVERITIES.index(one.severity), one.file or "", one.row or 0))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from steelyard.config import GeneratorSettings
+from steelyard.config import EmbeddingSettings, GeneratorSettings, ModelSettings
 from steelyard.economics.prices import load_prices
 from steelyard.models.call_ledger import CallLedger
 from steelyard.models.generator_loading import generator_state
@@ -31,6 +31,17 @@ def price_of(settings: GeneratorSettings) -> TokenPrice:
     cached = settings.cached_usd if settings.cached_usd is not None else (listed.cached if own is None else own)
     output = listed.output if settings.output_usd is None else settings.output_usd
     return TokenPrice(input=fresh, cached=cached, output=output)
+
+
+def embedding_price(settings: EmbeddingSettings) -> float:
+    """USD per million tokens: the settings' own, else that of the price table, else 0."""
+    if settings.input_usd is not None:
+        return settings.input_usd
+    try:
+        found = load_prices().price(settings.model or "")
+    except NotFoundError:
+        return 0.0
+    return float(found.embedding or found.input or 0)
 
 
 def _listed(settings: GeneratorSettings) -> TokenPrice | None:
@@ -62,52 +73,60 @@ def is_own_network(base_url: str | None) -> bool:
     return found.is_private or found.is_loopback
 
 
-def generator_findings(settings: GeneratorSettings, folder: Path, *, residency: bool = False) -> list[Finding]:
-    """What is wrong with the generator.
+def model_findings(models: ModelSettings, folder: Path, *, residency: bool = False) -> list[Finding]:
+    """What is wrong with the generator, and with the encoder where it is an endpoint.
 
     A missing key, a server that does not answer, an unknown model, a cap without a price, and with `residency` an address outside the
     own network.
     """
+    found = _endpoint_findings(models.generator, folder, PLACE, residency)
+    price, said = price_of(models.generator), models.generator.input_usd is not None
+    if models.generator.kind == "openai" and not (said or price.input or price.output):
+        found.append(_no_price(models.generator.model, models.generator.cap_usd, PLACE))
+    if models.encoder != "openai":
+        return found
+    embeddings, place = models.embeddings, "steelyard.toml [models.embeddings]"
+    endpoint = GeneratorSettings(
+        kind="openai", base_url=embeddings.base_url, model=embeddings.model, key_env=embeddings.key_env
+    )
+    found += _endpoint_findings(endpoint, folder, place, residency)
+    if embeddings.input_usd is None and not embedding_price(embeddings):
+        found.append(_no_price(embeddings.model, embeddings.cap_usd, place))
+    return found
+
+
+def _endpoint_findings(settings: GeneratorSettings, folder: Path, place: str, residency: bool) -> list[Finding]:
     state = generator_state(settings, folder)
     if state is None:
         return []
     found = []
-    if state.problem is not None:
-        told = state.problem
+    if (told := state.problem) is not None:
+        where = "" if told.where.startswith(PLACE) or not told.where else f"{told.where}: "
         found.append(
-            Finding(
-                code=told.code,
-                severity="error",
-                message=f"{told.where}: {told.message}"
-                if told.where and not told.where.startswith(PLACE)
-                else told.message,
-                remedy=told.remedy,
-                file=PLACE,
-            )
+            Finding(code=told.code, severity="error", message=where + told.message, remedy=told.remedy, file=place)
         )
     if residency and settings.kind == "openai" and not is_own_network(settings.base_url):
         found.append(
             Finding(
                 code="generator.leaves_network",
                 severity="error",
-                message="prompts hold passages and rows, and base_url is outside your own network; [requirements] residency forbids that.",
+                message="base_url is outside your own network and gets passages and rows; [requirements] residency forbids that.",
                 remedy="Name a server of your own, or take residency out.",
-                file=PLACE,
-            )
-        )
-    price = price_of(settings)
-    if settings.kind == "openai" and not (price.input or price.output):
-        without = "its calls count as 0 USD" + ("" if settings.cap_usd is None else ", so cap_usd never stops them")
-        found.append(
-            Finding(
-                code="generator.no_price",
-                severity="note" if settings.cap_usd is None else "warning",
-                message=f"there is no price for '{settings.model}': {without}.",
-                remedy="Write input_usd and output_usd there, or name a model of the price table as price_of.",
-                file=PLACE,
+                file=place,
             )
         )
     return found
+
+
+def _no_price(model: str | None, cap_usd: float | None, place: str) -> Finding:
+    without = "its calls count as 0 USD" + ("" if cap_usd is None else ", so cap_usd never stops them")
+    return Finding(
+        code="generator.no_price",
+        severity="note" if cap_usd is None else "warning",
+        message=f"there is no price for '{model}': {without}.",
+        remedy="Write its USD per million tokens there as input_usd and output_usd; 0 where it is free.",
+        file=place,
+    )
 
 
 def generator_status(settings: GeneratorSettings, folder: Path, ledger: CallLedger) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.removal import is_unfinished
 from steelyard.models.call_ledger import CallLedger
+from steelyard.models.endpoint_encoder import EndpointEncoder
 from steelyard.models.generation import Generator
 from steelyard.models.generator_loading import metered_generator
 from steelyard.models.interface import Encoder
@@ -30,7 +31,7 @@ from steelyard.schema.progress import Report
 from steelyard.schema.scope import EVERYONE, Access, Scope
 from steelyard.stores import STORES
 from steelyard.stores.interface import Staged, Store
-from steelyard.workspace.generating import price_of
+from steelyard.workspace.generating import embedding_price, price_of
 from steelyard.workspace.ingesting import ingest_sources
 from steelyard.workspace.paths import State
 from steelyard.workspace.tuning import WorkspaceTuner, tuning_api
@@ -50,6 +51,9 @@ class Toolbox:
     def encoder_settings(self) -> dict[str, Any]:
         """What decides which vectors come out, without loading the encoder."""
         models = self.settings.models
+        if models.encoder == "openai":
+            endpoint = models.embeddings
+            return {"encoder": f"openai:{endpoint.model}:{endpoint.dim}", "at": endpoint.base_url}
         return {"encoder": models.encoder, "precision": models.precision}
 
     @cached_property
@@ -60,6 +64,8 @@ class Toolbox:
             MissingExtraError: it was never converted here and the training libraries are missing.
         """
         models = self.settings.models
+        if models.encoder == "openai":
+            return EndpointEncoder(models.embeddings, self.calls, embedding_price(models.embeddings))
         return load_encoder(models.encoder, precision=models.precision, threads=models.threads or None)
 
     @cached_property
