@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,13 @@ from steelyard.schema.generation import TokenUse
 from steelyard.schema.items import Item, Split
 from steelyard.schema.progress import Report
 from steelyard.schema.spending import Foreseen, Foresight
+from steelyard.schema.tuning import ChatPair, TuningEstimate, TuningJob
 from steelyard.workspace.training import PAID_PARITY_ITEMS
 from steelyard.workspace.trusting import judged_outputs
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
+    from steelyard.workspace.tuning import WorkspaceTuner
 
 ENOUGH_CALLS = 3
 """Earlier calls of a candidate from which the length of its prompts and answers and their speed are taken."""
@@ -126,6 +128,45 @@ def foresee_weighing(parts: Parts, names: Sequence[str], report: Report) -> Fore
     return foresee(parts, [pair for name in wanted for pair in parts.targets(name)], report, measuring=True)
 
 
+class RehearsedTuner:
+    """Stands in for tuning at a provider: the job is priced and not started, and its model answers nothing real.
+
+    Raises:
+        CannotBuildError: the settings name no provider.
+    """
+
+    def __init__(self, inner: WorkspaceTuner | None, typical: Sequence[str]) -> None:
+        if inner is None:
+            raise CannotBuildError(
+                "there is no provider to tune a model at.",
+                where="--dry-run",
+                remedy="Set base_url and model under [models.tuning].",
+                code="candidate.no_provider",
+            )
+        self._inner, self._typical = inner, typical
+        self.estimate: TuningEstimate | None = None
+        self._asked: dict[str, Rehearsal] = {}
+
+    def tune(
+        self, train: Sequence[ChatPair], held: Sequence[ChatPair], seed: int, progress: Callable[[int, int], None]
+    ) -> TuningJob:
+        """A job that was over at once; see `candidates.interface.Tuner`."""
+        del held, seed, progress
+        self.estimate = self._inner.hosted().estimate(train)
+        return TuningJob(key="", base=self.estimate.model, place="", status="succeeded", tuned=self.estimate.model)
+
+    def speaking(self, model: str) -> Rehearsal:
+        """The rehearsal of what is asked of a tuned model."""
+        if model not in self._asked:
+            self._asked[model] = Rehearsal(self._inner.metered(model), self._typical)
+        return self._asked[model]
+
+    @property
+    def asked(self) -> Rehearsal | None:
+        """The rehearsal of the one model that was asked; None where none was."""
+        return next(iter(self._asked.values()), None)
+
+
 class _Foreseeing:
     """The rehearsal of one candidate."""
 
@@ -138,35 +179,40 @@ class _Foreseeing:
     def rows(self, cases: Sequence[Item], *, measuring: bool) -> list[Foreseen]:
         """The calls that are left to pay, with their tokens, USD and seconds; those of `cases` in a row of their own."""
         part = CANDIDATES.part(self._candidate)
-        if part.trains:
-            return [replace(self._blank, note="it trains weights here and asks no generator to")]
+        if part.trains and not part.hosted:
+            return [replace(self._blank, note="it trains weights here and pays nobody for it")]
         split = self._parts.examples.split(self._blank.component)
         rehearsal = Rehearsal(self._generator, _typical(split))
         try:
-            candidate = self._rehearse(split, rehearsal)
+            tuner = RehearsedTuner(self._tuner(), _typical(split)) if part.hosted else None
+            candidate = self._rehearse(split, rehearsal, tuner)
             _ask(candidate, split.holdout if measuring else ())
-            found = [self._priced(rehearsal)]
+            found = [self._priced(rehearsal if tuner is None else tuner.asked or rehearsal, tuner)]
             # Which candidates whole systems are made of is known after the measurement; the one that retrieves is the likeliest.
-            if cases and part.approach == "rag":
+            if cases and part.approach == "rag" and tuner is None:
                 rehearsal.start_again()
                 _ask(candidate, cases)
                 row = self._priced(rehearsal)
                 found.append(replace(row, component=SYSTEMS, basis=IN_SYSTEMS + row.basis))
-        except CannotBuildError as error:
+        except (CannotBuildError, UserError) as error:
             return [replace(self._blank, note=error.message)]
         return found
 
-    def _rehearse(self, split: Split, rehearsal: Rehearsal) -> Candidate:
+    def _tuner(self) -> WorkspaceTuner | None:
+        file = self._parts.examples.file_of(self._blank.component)
+        return self._parts.toolbox.tuner(self._blank.component, self._candidate, file)
+
+    def _rehearse(self, split: Split, rehearsal: Rehearsal, tuner: RehearsedTuner | None) -> Candidate:
         """The candidate, fitted and checked as `train` does, with answers that are kept or made up."""
         training = self._parts.training
         known = training.known(self._blank.component, self._candidate, split)
         if known is not None:
-            return training.load(known, generator=rehearsal)
-        candidate = training.rehearse(self._blank.component, self._candidate, split, rehearsal)
+            return training.load(known, generator=rehearsal, tuner=tuner)
+        candidate = training.rehearse(self._blank.component, self._candidate, split, generator=rehearsal, tuner=tuner)
         _ask(candidate, split.validation[:PAID_PARITY_ITEMS])
         return candidate
 
-    def _priced(self, rehearsal: Rehearsal) -> Foreseen:
+    def _priced(self, rehearsal: Rehearsal, tuner: RehearsedTuner | None = None) -> Foreseen:
         """The counts of a rehearsal; how long prompts and answers are and what they take, from earlier calls where there are some."""
         name = f"{self._blank.component}/{self._candidate}"
         ledger = self._parts.toolbox.calls
@@ -188,6 +234,9 @@ class _Foreseeing:
         # The first few rows of a run are asked one after the other.
         alone = min(rehearsal.calls, WARM_UP)
         at_once = max(1, self._parts.settings.models.generator.concurrency)
+        job = None if tuner is None else tuner.estimate
+        if job is not None:
+            basis = f"a job of {job.rows:,} rows at {job.usd:.2f} USD ({job.basis}); {basis}"
         return replace(
             self._blank,
             calls=rehearsal.calls,
@@ -195,8 +244,8 @@ class _Foreseeing:
             tokens_in=use.input,
             tokens_cached=use.cached,
             tokens_out=use.output,
-            usd=self._generator.price.usd(use),
-            seconds=mean_s * (alone + (rehearsal.calls - alone) / at_once),
+            usd=rehearsal.inner.price.usd(use) + (0.0 if job is None else job.usd),
+            seconds=mean_s * (alone + (rehearsal.calls - alone) / at_once) + (0.0 if job is None else 60 * job.minutes),
             basis=basis,
         )
 
@@ -207,9 +256,11 @@ def _ask(candidate: Candidate, items: Sequence[Item]) -> None:
 
 
 def _typical(split: Split) -> list[str]:
-    """Texts as long as what is asked for: replies with their places, or sentences that hold an answer; none for labels."""
+    """Texts as long as what is asked for: labels, replies with their places, or sentences that hold an answer."""
     rows = [*split.train, *split.validation]
     if any(item.output for item in rows):
         return [item.output for item in rows if item.output]
+    if any(item.label for item in rows):
+        return [item.label for item in rows if item.label]
     # An answer stands in a sentence that takes up the question: what is asked, and what is answered.
     return [f"{item.text} {item.answers[0]}" for item in rows if item.answers]

@@ -16,7 +16,6 @@ from steelyard.economics.energy import measured_effort, usd_of
 from steelyard.evaluation.run import now, run_items
 from steelyard.evaluation.scoring import FIGURES, Truth, primary_metric, score
 from steelyard.evaluation.serving_form import UnderName, compare_forms
-from steelyard.models.generation import Generator
 from steelyard.models.metered_generator import spending_on
 from steelyard.registry.artefacts import artefact_hash, file_hashes, verify_artefact
 from steelyard.registry.ledger import Ledger
@@ -223,24 +222,22 @@ class Training:
         found = self._newest(component, candidate, self.inputs(component, candidate, split))
         return found if found is not None and self._is_whole(found) else None
 
-    def rehearse(self, component: str, candidate: str, split: Split, generator: Generator) -> Candidate:
-        """A candidate fitted with another generator in the place of the settings' own; nothing is kept."""
-        tools = replace(self._tools(component, candidate, cached=True), generator=generator)
+    def rehearse(self, component: str, candidate: str, split: Split, **stand_ins: Any) -> Candidate:
+        """A candidate fitted with other tools in the place of its own, by their name in `Tools`; nothing is kept."""
+        tools = replace(self._tools(component, candidate, cached=True), **stand_ins)
         return self._fit(self._make(candidate, tools), split)
 
-    def load(
-        self, record: VersionRecord, generation: int | None = None, generator: Generator | None = None
-    ) -> Candidate:
+    def load(self, record: VersionRecord, generation: int | None = None, **stand_ins: Any) -> Candidate:
         """The candidate of a registered version, with the encoder that serves: what is measured is what is served.
 
-        `generator` takes the place of the settings' own.
+        `stand_ins` take the place of its tools, by their name in `Tools`.
 
         Raises:
             ModelError: a file is missing, or is not what was registered.
         """
         verify_artefact(self._toolbox.state.root, record)
         tools = self._tools(record.component, record.candidate, cached=False, generation=generation)
-        tools = tools if generator is None else replace(tools, generator=generator)
+        tools = replace(tools, **stand_ins)
         return self._make(record.candidate, tools).load(self._toolbox.state.root / record.folder)
 
     def precision_parity(self, record: VersionRecord, items: Sequence[Item]) -> Parity | None:

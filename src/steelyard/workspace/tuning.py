@@ -15,6 +15,7 @@ from steelyard.models.call_ledger import Call, CallLedger
 from steelyard.models.generation import Generator
 from steelyard.models.generator_loading import metered_generator
 from steelyard.models.hosted_tuning import HostedTuning
+from steelyard.models.metered_generator import MeteredGenerator
 from steelyard.models.tuning_api import TuningApi
 from steelyard.models.tuning_jobs import TuningJobs
 from steelyard.schema.errors import UserError
@@ -46,7 +47,7 @@ class WorkspaceTuner:
     ) -> None:
         self._folder, self._settings, self._state = folder, settings, state
         self._calls, self._generator, self._purpose, self._file = calls, generator, purpose, file
-        self._speaking: dict[str, Generator] = {}
+        self._speaking: dict[str, MeteredGenerator] = {}
 
     def tune(
         self, train: Sequence[ChatPair], held: Sequence[ChatPair], seed: int, progress: Callable[[int, int], None]
@@ -55,6 +56,10 @@ class WorkspaceTuner:
         return self.hosted().tune(train, held, seed, progress)
 
     def speaking(self, model: str) -> Generator:
+        """See `metered`."""
+        return self.metered(model)
+
+    def metered(self, model: str) -> MeteredGenerator:
         """A tuned model for asking, with the settings' cap and the prices of tuned models."""
         if model not in self._speaking:
             settings = tuned_generator(self._settings, model)
