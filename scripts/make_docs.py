@@ -12,6 +12,7 @@ from pathlib import Path
 
 import docs_commands
 import docs_figures
+import docs_http_api
 import docs_settings
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,7 @@ PAGES: Mapping[str, Callable[[str], str]] = {
     "docs/how-to/canary.md": docs_figures.fill,
     "docs/how-to/public-data-workspace.md": docs_figures.fill,
     "docs/reference/commands.md": docs_commands.page,
+    "docs/reference/http-api.md": docs_http_api.page,
     "docs/reference/settings.md": docs_settings.page,
     "docs/tutorial/first-decision.md": docs_figures.fill,
 }

@@ -262,7 +262,7 @@ class ServeSettings:
     session_hours: float = 12.0
     """Hours after which somebody who signed in to the page signs in again."""
     threads: int = 0
-    """Requests that one worker process computes at a time; 0: as many as there are cores, at least two."""
+    """Requests that one worker process computes at a time; 0: the cores of the machine, shared out over the workers."""
     waiting: int = 256
     """Requests that may wait for a thread in one worker; one more is told to come back later (503)."""
     timeout_s: float = 30.0

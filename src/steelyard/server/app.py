@@ -33,6 +33,9 @@ from steelyard.version import __version__
 FOLDER_VARIABLE = "STEELYARD_SERVE_FOLDER"
 """How `serve` tells its worker processes which workspace they serve."""
 
+WORKERS_VARIABLE = "STEELYARD_SERVE_WORKERS"
+"""How many of them there are."""
+
 ROOMS = (
     routes_health,
     routes_pages,
@@ -48,16 +51,16 @@ ABOUT = """One endpoint for a pipeline of measured parts: the router picks the i
 may see, the writer puts it in the house's words. Every answer names the versions that made it."""
 
 
-def make_app(folder: Path | str) -> FastAPI:
+def make_app(folder: Path | str, *, workers: int = 1) -> FastAPI:
     """The application of the workspace at `folder`; it loads the release in force when it starts.
 
-    `app.state.site` is its `Site`.
+    `workers` is how many processes share the machine. `app.state.site` is its `Site`.
 
     Raises:
         ConfigError: the folder holds no workspace, or its settings are wrong.
         BrokenError: a route has no row in the access matrix.
     """
-    site = Site(Path(folder))
+    site = Site(Path(folder), workers=workers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -85,13 +88,30 @@ def make_app(folder: Path | str) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unreadable)
     app.add_exception_handler(SteelyardError, _pass_on)
+    _correct_document(app)
     app.add_middleware(Door, site=site, routes=app.routes)
     return app
 
 
 def app_of_environment() -> FastAPI:
     """`make_app` of the folder that the environment names: what a worker process of `serve` calls."""
-    return make_app(os.environ[FOLDER_VARIABLE])
+    return make_app(os.environ[FOLDER_VARIABLE], workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+
+
+def _correct_document(app: FastAPI) -> None:
+    """Take out of the document what FastAPI adds by itself and no route ever answers: its own form of 422, and any 422 under /v1/."""
+    made = app.openapi
+
+    def corrected() -> dict[str, Any]:
+        document = made()
+        for path, methods in document["paths"].items():
+            for route in methods.values() if path.startswith(OPENAI_PATHS) else ():
+                route["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        return document
+
+    app.openapi = corrected  # type: ignore[method-assign]
 
 
 async def _malformed(request: Request, error: Exception) -> Any:

@@ -52,6 +52,7 @@ class Door:
         self._app = app
         self._site = site
         self._routes = routes
+        self._known: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -106,10 +107,15 @@ class Door:
         Raises:
             RefusedError: there is no such path, or it does not take this method.
         """
+        asked = (scope["method"], scope["path"])
+        if asked in self._known:
+            return asked[1]
         other: set[str] = set()
         for route in self._routes:
             match, _ = route.matches(scope)
             if match is Match.FULL:
+                if route.path == asked[1]:  # no placeholder, so this set stays as small as the list of routes
+                    self._known.add(asked)
                 return str(route.path)
             if match is Match.PARTIAL:
                 other |= set(route.methods or ())

@@ -33,7 +33,7 @@ def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callab
     try:
         import uvicorn
 
-        from steelyard.server.app import FOLDER_VARIABLE
+        from steelyard.server.app import FOLDER_VARIABLE, WORKERS_VARIABLE
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("steelyard"):
             raise
@@ -52,6 +52,7 @@ def run_server(folder: Path, *, host: str, port: int, workers: int, tell: Callab
     )
     bound.close()
     os.environ[FOLDER_VARIABLE] = str(folder.resolve())
+    os.environ[WORKERS_VARIABLE] = str(workers)
     uvicorn.run(
         "steelyard.server.app:app_of_environment",
         factory=True,
@@ -104,15 +105,23 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError as error:
+        raise _taken(host, port, error) from error
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
         bound.bind((host, port))
     except OSError as error:
-        raise UserError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}.",
-            remedy="Name another with --host or --port, or stop what listens there.",
-            code="server.port_taken",
-        ) from error
+        bound.close()
+        raise _taken(host, port, error) from error
     return bound
+
+
+def _taken(host: str, port: int, error: OSError) -> UserError:
+    return UserError(
+        f"cannot listen on {host}:{port}: {error.strerror or error}.",
+        remedy="Name another with --host or --port, or stop what listens there.",
+        code="server.port_taken",
+    )
 
 
 def _count(workers: int) -> str:

@@ -62,7 +62,7 @@ class Site:
     into a page for a browser that asked for one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, workers: int = 1) -> None:
         self.workspace = Workspace(folder)
         self.settings = self.workspace.settings
         self.running = self.workspace.running()
@@ -76,7 +76,7 @@ class Site:
         self.watchers: list[Callable[[AnswerNote], None]] = []
         self.routes: list[Any] = []
         self.ready = False
-        self._threads = self.settings.serve.threads or max(2, os.cpu_count() or 2)
+        self._threads = self.settings.serve.threads or max(1, cores() // workers)
         self._waiting = 0
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -214,3 +214,8 @@ class Site:
                 watch(record)
             except SteelyardError:
                 log.exception("a watcher failed on answer %s", record.served.id)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

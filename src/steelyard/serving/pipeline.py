@@ -270,6 +270,7 @@ class Pipeline:
             generation=self.in_force.generation,
             parts=tuple(parts),
             latency_ms=seconds * 1000,
+            # The time between the parts is paid for too.
             cost_usd=max(seconds * self._usd_per_s, sum(part.cost_usd for part in parts)),
             citations=tuple(map(self._placed, citations)),
             hits=hits,

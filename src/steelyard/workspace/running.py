@@ -79,15 +79,17 @@ class Running:
         self.parts.toolbox.close()
 
     def _part(self, component: str, candidate: str, version: int, wanted: InForce) -> LoadedPart:
-        on = wanted.generation if CANDIDATES.part(candidate).needs == "documents" else None
+        needs = CANDIDATES.part(candidate)
+        on = wanted.generation if needs.needs_documents else None
         key = (component, candidate, version, on)
         found = self._loaded.get(key)
         if found is None:
             record = self.parts.registry.get(component, candidate, version)
             made = self.parts.training.load(record, on)
             task = self.parts.examples.component(component).task
-            # What the first call loads is loaded now, so that no request waits for it.
-            made.predict(Request(text=WARM_UP), Scope())
+            if needs.needs != "generator":  # its calls are paid for
+                # What the first call loads is loaded now, so that no request waits for it.
+                made.predict(Request(text=WARM_UP), Scope())
             found = LoadedPart(record=record, task=task, candidate=made)
         self._loaded[key] = found
         self._loaded.move_to_end(key)
