@@ -370,5 +370,6 @@ TABLES = {
     "store-large": docs_store.store,
     "ingest": docs_store.ingest,
     "generate": docs_generate.generate,
+    "lora": docs_generate.lora,
     "writer": writer,
 }

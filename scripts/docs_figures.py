@@ -328,6 +328,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-store-large": bench("store-large"),
     "bench-ingest": bench("ingest"),
     "bench-generate": bench("generate"),
+    "bench-lora": bench("lora"),
     "bench-statistics": bench("statistics"),
     "bench-writer": bench("writer"),
     "decide": decide,

@@ -1,4 +1,4 @@
-"""The table of the generator benchmark, for docs/benchmarks.md."""
+"""The tables of the benchmarks of language models, for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def _added(row: Row) -> Table:
         for key, name in names.items()
     ]
     return ("what ours adds", "median (least to most):"), list(lines)
+
+
+def lora(rows: Sequence[Row]) -> list[Table]:
+    """Tokens a second of both sides, then ours over the peer's."""
+    heads = ("", "device", "threads:", "tokens:", "steps:", "seconds:", "tokens a second:", "mean loss:")
+    sides = [
+        (
+            row["side"], row["device"], f"{row['threads']}", f"{row['tokens']:,}", f"{row['steps']}",
+            f"{row['seconds']:,.1f}", f"{row['tokens_per_second']:,}", f"{row['mean_loss']:.3f}",
+        )
+        for row in rows
+        if "side" in row
+    ]  # fmt: skip
+    ratios = [
+        ("tokens a second", f"x {row['ours_over_trl']:.2f} ({row['least']:.2f} to {row['most']:.2f})")
+        for row in rows
+        if "ours_over_trl" in row
+    ]
+    return [(heads, sides), (("ours over the peer's", "median (least to most):"), list(ratios))]

@@ -139,6 +139,7 @@ def test_an_adapter_of_another_base_is_refused(base, codes, tmp_path):
         merge_adapter(other, codes.adapter, tmp_path / "merged")
 
 
+@pytest.mark.slow
 def test_a_training_killed_hard_ends_with_the_same_adapter(base, tmp_path):
     """A real process, killed with SIGKILL in the middle, then the same call again."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])}

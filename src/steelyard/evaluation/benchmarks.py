@@ -37,11 +37,11 @@ BENCHMARKS: Mapping[str, str] = {
     "ingest": "steelyard.evaluation.bench_ingest:bench_ingest",
     "generate": "steelyard.evaluation.bench_generate:bench_generate",
     "serve": "steelyard.evaluation.bench_serve:bench_serve",
+    "lora": "steelyard.evaluation.bench_lora:bench_lora",
 }
 
-NEED_NO_DATA = frozenset(
-    {"data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large", "generate", "serve"}
-)
+PLANTED = ("data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large")
+NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "lora"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve"})
