@@ -102,19 +102,28 @@ def test_a_canary_that_people_dislike_is_stopped_when_enough_of_them_say_so() ->
 
 def test_a_block_counts_each_metric_among_the_requests_it_applies_to() -> None:
     outcomes = [
-        Outcome(side=PRODUCTION, failed=False, declined=True, latency_ms=5),
-        Outcome(side=PRODUCTION, failed=False, declined=False, latency_ms=15),
+        Outcome(side=PRODUCTION, failed=False, declined=True, latency_ms=50),
+        Outcome(side=PRODUCTION, failed=False, declined=False, latency_ms=150),
         Outcome(side=CANARY, failed=True, declined=False, latency_ms=900),
-        Outcome(side=CANARY, failed=False, declined=False, latency_ms=11.5),
+        Outcome(side=CANARY, failed=False, declined=False, latency_ms=115),
     ]
-    found = counts(outcomes, [(CANARY, True), (PRODUCTION, False)], Limits(half_ms=10, tail_ms=14), 1.2)
+    limits = Limits(half_ms=100, tail_ms=140)
+    found = counts(outcomes, [(CANARY, True), (PRODUCTION, False)], limits, CanarySettings())
     assert found == {
         "errors": (0, 2, 1, 2),
         "declined": (1, 2, 0, 1),  # a failed request was not declined
-        "slow_half": (1, 2, 0, 1),  # 11.5 ms is within 1.2 x 10 ms
+        "slow_half": (1, 2, 0, 1),  # 115 ms is within 1.2 x 100 ms
         "slow_tail": (1, 2, 0, 1),
         "disliked": (0, 1, 1, 1),
     }
+
+
+def test_a_canary_of_a_few_milliseconds_is_not_slow_whatever_the_factor() -> None:
+    limits = Limits(half_ms=0.2, tail_ms=0.5)
+    fast = Outcome(side=CANARY, failed=False, declined=False, latency_ms=9.0)
+    late = Outcome(side=CANARY, failed=False, declined=False, latency_ms=11.0)
+    found = counts([fast, late], [], limits, CanarySettings())
+    assert (found["slow_half"], found["slow_tail"]) == ((0, 0, 1, 2), (0, 0, 1, 2))
 
 
 def test_a_test_that_was_written_down_goes_on_as_if_it_never_was() -> None:

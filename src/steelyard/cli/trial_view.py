@@ -48,7 +48,7 @@ def show_canary(out: Console, found: CanaryReport) -> None:
     lines: list[tuple[str, str]] = [
         (
             "slow, very slow",
-            "above production's median and 95th percentile; the canary beyond 1.2 times that, by default",
+            "above production's median and 95th percentile; the canary beyond what is tolerated",
         )
     ]
     if found.reason:

@@ -317,6 +317,8 @@ class CanarySettings:
     """Declined requests."""
     latency_tolerance: float = 1.2
     """A canary's answer counts as slow from so many times production's usual latency (median and 95th percentile)."""
+    latency_tolerance_ms: float = 10.0
+    """And only from so many milliseconds above it: less is nothing that anybody notices."""
     latency_margin: float = 0.02
     """Answers that are slow."""
     feedback_margin: float = 0.05

@@ -58,11 +58,12 @@ def margins(settings: CanarySettings) -> dict[str, float]:
 
 
 def counts(
-    outcomes: Iterable[Outcome], verdicts: Iterable[tuple[int, bool]], limits: Limits, tolerance: float
+    outcomes: Iterable[Outcome], verdicts: Iterable[tuple[int, bool]], limits: Limits, settings: CanarySettings
 ) -> dict[str, Counts]:
     """One block counted: `verdicts` are (side, whether it said wrong or unsafe).
 
-    A canary is slow only beyond `tolerance` times the limit that production is held to, so a canary up to that much slower is not worse.
+    A canary is slow only from [canary] latency_tolerance times, and latency_tolerance_ms above, the limit that production is held to: one
+    that is up to that much slower is not worse.
     Failed requests count as failed, and neither as declined nor as slow.
     """
     found = {metric: list(NOTHING) for metric in METRICS}
@@ -71,13 +72,16 @@ def counts(
         found[metric][2 * side] += hit
         found[metric][2 * side + 1] += 1
 
+    def bound(limit: float, side: int) -> float:
+        far = max(settings.latency_tolerance * limit, limit + settings.latency_tolerance_ms)
+        return far if side == CANARY else limit
+
     for one in outcomes:
         add(ERROR, one.side, one.failed)
         if not one.failed:
-            factor = tolerance if one.side == CANARY else 1.0
             add(REFUSED, one.side, one.declined)
-            add(SLOW, one.side, one.latency_ms > factor * limits.half_ms)
-            add(TAIL, one.side, one.latency_ms > factor * limits.tail_ms)
+            add(SLOW, one.side, one.latency_ms > bound(limits.half_ms, one.side))
+            add(TAIL, one.side, one.latency_ms > bound(limits.tail_ms, one.side))
     for side, bad in verdicts:
         add(DISLIKED, side, bad)
     return {metric: (held[0], held[1], held[2], held[3]) for metric, held in found.items()}

@@ -84,7 +84,7 @@ class CanaryJudge:
             here = [row for row in rows if begin <= row["at"] < begin + BLOCK_S]
             callers |= {str(row["key"]) for row in here if row["arm"] == "canary"}
             said = [(side, bad) for when, side, bad in verdicts if begin <= when < begin + BLOCK_S]
-            test = test.seen(counts(map(_outcome, here), said, limits, self._settings.latency_tolerance))
+            test = test.seen(counts(map(_outcome, here), said, limits, self._settings))
             judged += 1
             if test.worse():
                 until = begin + BLOCK_S
