@@ -92,6 +92,16 @@ def test_a_message_out_of_scope_is_not_looked_up() -> None:
     assert output.text == "We cannot help with that."
 
 
+def test_an_answer_is_not_withheld_because_the_writer_has_no_words_for_it() -> None:
+    silent = Part(Output(abstained=True))
+
+    found = System(router=None, answerer=Part(Output(text=ANSWER)), writer=silent).respond(Request(text="?"), SCOPE)
+    declined = System(router=None, answerer=Part(Output(abstained=True, text=ANSWER)), writer=silent)
+
+    assert found.text == ANSWER
+    assert declined.respond(Request(text="?"), SCOPE).text == ""
+
+
 def test_parts_that_are_left_out_leave_the_rest_as_it_is() -> None:
     only = System(router=None, answerer=Part(Output(text=ANSWER)), writer=None)
 

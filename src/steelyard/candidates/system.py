@@ -29,7 +29,7 @@ class System:
     """Router, answerer and writer; a part that is None is left out.
 
     The answer reaches the writer as a slot value, so it stands in the reply verbatim; the writer never composes facts. An
-    out-of-scope message is not looked up. Without a writer the answer is the reply.
+    out-of-scope message is not looked up. Without a writer, or where it declines, the answer is the reply.
     """
 
     def __init__(self, *, router: Candidate | None, answerer: Candidate | None, writer: Candidate | None) -> None:
@@ -57,10 +57,20 @@ class System:
         if self.writer:
             kind = routed.label if routed else None
             written = self.writer.predict(Request(text=request.text, slots=slots, at=request.at, label=kind), scope)
-        text = written.text if written else (answered.text if answered else "")
         return SystemOutput(
-            routed=routed, answered=answered, written=written, text=text, seconds=perf_counter() - start
+            routed=routed,
+            answered=answered,
+            written=written,
+            text=_finished(answered, written),
+            seconds=perf_counter() - start,
         )
+
+
+def _finished(answered: Output | None, written: Output | None) -> str:
+    """The reply; where the writer has no words for it (a slot is missing, say), the answer as it was found: better plain than withheld."""
+    if written is not None and not written.abstained and written.text:
+        return written.text
+    return answered.text if answered is not None and not answered.abstained else ""
 
 
 def _title(answered: Output) -> str:
