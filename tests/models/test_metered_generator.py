@@ -13,7 +13,7 @@ import pytest
 from openai_simulator import MODEL, refusal, says, simulator
 
 from steelyard.config import GeneratorSettings
-from steelyard.models import openai_calls
+from steelyard.models import call_ledger, openai_calls
 from steelyard.models.call_ledger import CallLedger
 from steelyard.models.generator_loading import generator_state, load_generator, metered_generator
 from steelyard.models.metered_generator import MeteredGenerator, spending_on
@@ -271,6 +271,20 @@ def test_threads_share_one_ledger(make) -> None:
     spent = generator.ledger.spent()
     assert spent.usd == pytest.approx(spent.calls * ONE_CALL)
     assert generator.ledger.month_usd() == pytest.approx(spent.usd)
+
+
+def test_what_another_process_keeps_and_spends_is_noticed(server, make, monkeypatch) -> None:
+    mine, path = make(cap_usd=1.5 * ONE_CALL), make().ledger.path
+    mine.complete(ask("kiln"), max_tokens=5)
+    other = make(ledger=CallLedger(path))  # a connection of its own, as another process has
+    other.complete(ask("loom"), max_tokens=5)
+    monkeypatch.setattr(call_ledger, "monotonic", lambda: time.monotonic() + call_ledger.REFRESH_S)
+    assert mine.complete(ask("loom"), max_tokens=5).reused
+    with pytest.raises(SpendCapError):
+        mine.complete(ask("saw"), max_tokens=5)
+    assert other.ledger.forget_answers() == 2
+    assert mine.ledger.kept([]) == {}
+    assert len(server.requests) == 2
 
 
 def test_calls_cannot_be_changed_or_taken_out(make) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 from steelyard.schema.errors import StoreError
@@ -20,6 +21,9 @@ Outcome = Literal["answered", "failed", "cut"]
 
 WAIT_S = 30.0
 """How long a writer waits for another process."""
+
+REFRESH_S = 1.0
+"""How long what other processes keep and spend may go unnoticed; what this one does counts at once."""
 
 READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 999
 
@@ -101,11 +105,18 @@ class CallLedger:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._waiting: deque[_Entry] = deque()
+        # What was last seen in the file: keys of answers, and the month with its money.
+        self._seen: set[bytes] = set()
+        self._last_row, self._spent, self._fresh_until = 0, ("", 0.0), 0.0
 
     def kept(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The answers kept under `keys`, as they were when they were made, marked as reused."""
         found: dict[bytes, Completion] = {}
-        if not self.path.is_file():
+        if not self._is_fresh() and not self._look():
+            return found
+        # A key that is in no answer needs no look into the file, where other callers wait for each other.
+        keys = [key for key in keys if key in self._seen]
+        if not keys:
             return found
         with self._open() as database:
             for start in range(0, len(keys), READ_ROWS):
@@ -114,6 +125,31 @@ class CallLedger:
                 rows = database.execute(f"SELECT * FROM answers WHERE key IN ({marks})", part).fetchall()
                 found.update((row["key"], _completion(row)) for row in rows)
         return found
+
+    def month_usd_lately(self) -> float:
+        """As `month_usd` of this month; what other processes spent in the last REFRESH_S may be missing."""
+        if self._is_fresh() and self._spent[0] == _month(datetime.now(UTC)):
+            return self._spent[1]
+        return self._spent[1] if self._look(at_once=True) else 0.0
+
+    def _is_fresh(self) -> bool:
+        return monotonic() < self._fresh_until
+
+    def _look(self, *, at_once: bool = False) -> bool:
+        """Take note of the keys and the month's money in the file; False where there is no file yet."""
+        if not self.path.is_file():
+            return False
+        with self._open() as database:
+            if at_once or not self._is_fresh():  # else another thread did while this one waited
+                top = database.execute("SELECT coalesce(max(rowid), 0) FROM answers").fetchone()[0]
+                after = self._last_row if top >= self._last_row else 0
+                rows = database.execute("SELECT key FROM answers WHERE rowid > ? AND rowid <= ?", (after, top))
+                self._seen.update(row["key"] for row in rows)
+                month = _month(datetime.now(UTC))
+                found = database.execute("SELECT usd FROM months WHERE month = ?", (month,)).fetchone()
+                self._last_row, self._spent = top, (month, 0.0 if found is None else float(found["usd"]))
+                self._fresh_until = monotonic() + REFRESH_S
+        return True
 
     def add(self, call: Call, answer: Completion | None) -> None:
         """Enter a call, and keep its answer where it has one; both are in the file when this returns.
@@ -151,6 +187,12 @@ class CallLedger:
             # Each of the others tries for itself, and tells its own caller.
             self._waiting.extendleft(reversed(entries))
             raise
+        self._note(entries, _month(now))
+
+    def _note(self, entries: Sequence[_Entry], month: str) -> None:
+        self._seen.update(one.call.key for one in entries if one.answer is not None)
+        before = self._spent[1] if self._spent[0] == month else 0.0
+        self._spent = (month, before + sum(one.call.usd for one in entries))
         for one in entries:
             one.written = True
 

@@ -276,7 +276,7 @@ def check_cap(ledger: CallLedger, cap_usd: float | None, place: str) -> None:
     Raises:
         SpendCapError: they do not.
     """
-    if cap_usd is None or (spent := ledger.month_usd()) < cap_usd:
+    if cap_usd is None or (spent := ledger.month_usd_lately()) < cap_usd:
         return
     raise SpendCapError(
         f"the calls of {datetime.now(UTC):%B %Y} cost {spent:.2f} USD; the cap is {cap_usd:.2f} USD.",
