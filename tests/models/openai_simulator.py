@@ -26,6 +26,7 @@ class Simulator:
         self.faults = []
         self.requests = []
         self.headers = []
+        self.callers = []
         self.models = [MODEL]
         self.answers_as = MODEL
         self.cached = 0
@@ -110,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with state.lock:
             state.requests.append(request)
+            state.callers.append(self.client_address)
             state.headers.append({name.lower(): value for name, value in self.headers.items()})
             fault = state.faults.pop(0) if state.faults else None
             state.busy += 1

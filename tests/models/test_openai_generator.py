@@ -40,7 +40,15 @@ def server(running, monkeypatch):
     monkeypatch.setattr(openai_calls, "pause_s", lambda attempt: 0.0)
     monkeypatch.setenv("SIMULATOR_KEY", KEY)
     running.__dict__.update(
-        faults=[], requests=[], headers=[], models=[MODEL], answers_as=MODEL, cached=0, most_busy=0, hold=None
+        faults=[],
+        requests=[],
+        headers=[],
+        callers=[],
+        models=[MODEL],
+        answers_as=MODEL,
+        cached=0,
+        most_busy=0,
+        hold=None,
     )
     yield running
     running.__dict__.pop("answer_to", None)
@@ -155,6 +163,14 @@ def test_nonsense_in_a_stream_ends_it_with_its_reason(server, generator, event, 
     assert caught.value.code == "generator.cut"
     assert told in caught.value.message
     assert KEY not in str(caught.value)
+
+
+def test_streams_and_calls_share_one_connection(server, generator) -> None:
+    made = generator()
+    for _ in range(3):
+        list(made.stream(ask("one two"), max_tokens=9))
+        say(made)
+    assert len(set(server.callers)) == 1
 
 
 def test_a_refused_stream_is_told_like_any_other_call(server, generator) -> None:

@@ -22,7 +22,7 @@ from steelyard.schema.generation import Completion, Message, TokenPrice
 
 STREAMS = 50
 """Streams at a time."""
-ROUNDS = 9
+ROUNDS = 21
 """Rounds of each client, alternating; the figures are medians over them."""
 PIECES = 40
 PIECE_S = 0.025

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from itertools import chain
 from typing import Any
 
@@ -38,6 +38,7 @@ class Reading:
                 if line.startswith("data:"):
                     data = line[5:].lstrip()
                     if data == "[DONE]":
+                        self._read_out()
                         break
                     if piece := self._take(json.loads(data)):
                         yield piece
@@ -54,6 +55,12 @@ class Reading:
                     code="generator.empty",
                 )
             raise _cut("it ended without a finish reason", place)
+
+    def _read_out(self) -> None:
+        """Read what is left after the answer: only then can the connection serve the next call."""
+        with suppress(*self._calls.breaks):
+            for _ in self._lines:
+                pass
 
     def _take(self, chunk: Any) -> str:
         if not isinstance(chunk, dict):
