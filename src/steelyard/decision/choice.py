@@ -90,12 +90,7 @@ def simplest_first(candidate: CandidateEvidence) -> tuple[int, int]:
 
 def comparison(component: MeasuredComponent, first: str, second: str) -> tuple[Comparison, float] | None:
     """The paired comparison of two candidates with the sign that makes it `first` minus `second`; None when not compared."""
-    for one in component.comparisons:
-        if (one.first, one.second) == (first, second):
-            return one, 1.0
-        if (one.first, one.second) == (second, first):
-            return one, -1.0
-    return None
+    return component.pairs.get((first, second))
 
 
 def shown(component: MeasuredComponent, first: str, second: str) -> str:

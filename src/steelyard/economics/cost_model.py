@@ -44,6 +44,9 @@ MILLION = 1_000_000
 SECONDS_PER_HOUR = 3_600
 MONTHS_PER_YEAR = 12
 
+ROUNDING = 1.000001
+"""Keeps a product of floats on the safe side of an exact comparison."""
+
 Bind = Callable[[str, Number], Q]
 """From an input's path and number to the quantity to compute with."""
 
@@ -243,6 +246,9 @@ def replica_months(queries_per_replica: Q, traffic: Traffic[Q]) -> Q:
     """Replicas summed over the months: max(1, ceil(q / queries_per_replica)) each month."""
     if largest(traffic.growth) == 0:
         return at_least(ceiling(traffic.queries / queries_per_replica), 1) * traffic.months
+    growing = (1 + max(largest(traffic.growth), 0.0)) ** (ceil(largest(traffic.months)) - 1)
+    if largest(traffic.queries) * growing * ROUNDING < -largest(-queries_per_replica):
+        return traffic.months * 1  # one replica serves even the busiest month: nothing to count
     queries, total = traffic.queries, traffic.months * 0
     for month in range(ceil(largest(traffic.months))):
         share = at_most(at_least(traffic.months - month, 0), 1)

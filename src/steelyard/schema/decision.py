@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -313,3 +314,9 @@ class MeasuredComponent:
     baseline: str | None
     queries_per_month: float | None = None
     wrong_answer_usd: float | None = None
+
+    @cached_property
+    def pairs(self) -> Mapping[tuple[str, str], tuple[Comparison, float]]:
+        """Every compared pair in both orders, with the sign that makes a comparison's difference first minus second."""
+        found = {(one.second, one.first): (one, -1.0) for one in self.comparisons}
+        return found | {(one.first, one.second): (one, 1.0) for one in self.comparisons}

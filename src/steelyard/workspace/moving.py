@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class Knob:
 
 BOUNDS: Mapping[str, tuple[float, float, bool]] = {
     "queries_per_month": (100.0, 100_000_000.0, True),
-    "growth_per_month": (-0.2, 0.5, False),
+    "growth_per_month": (0.0, 0.5, False),
     "wrong_answer_usd": (0.0, 1_000.0, False),
     "handoff_usd": (0.0, 1_000.0, False),
     "hour_usd": (1.0, 1_000.0, False),
@@ -69,6 +70,9 @@ BOUNDS: Mapping[str, tuple[float, float, bool]] = {
 """Lowest and highest value, and whether it is a whole number, of each input that may be moved."""
 
 UPDATE_BOUNDS = (0.0, 5_000.0)
+
+KEPT = 48
+"""Component decisions under late numbers that are kept."""
 
 
 class MovableDecision:
@@ -89,6 +93,7 @@ class MovableDecision:
         self._settings = settings
         self._updates = updates or {}
         self._measured: dict[str, Bakeoff] | None = None
+        self._decided: OrderedDict[tuple[Hashable, ...], ComponentResult] = OrderedDict()
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -131,7 +136,20 @@ class MovableDecision:
     def _moved(self, stored: ComponentResult, settings: Settings, updates: float, seed: int) -> ComponentResult:
         if self._measured is None:
             self._measured = {one.name: self._bakeoff(one, seed) for one in self.stored.components}
-        found = decide(self._measured[stored.name], settings, updates_per_year=updates, seed=seed, sensitivity=False)
+        # Most numbers that move concern one component: the others are taken as they were decided a moment ago.
+        key = (stored.name, settings.traffic, settings.economics, updates)
+        known = self._decided.get(key)
+        if known is None:
+            known = self._decide(self._measured[stored.name], stored, settings, updates, seed)
+            self._decided[key] = known
+            while len(self._decided) > KEPT:
+                self._decided.popitem(last=False)
+        return known
+
+    def _decide(
+        self, measured: Bakeoff, stored: ComponentResult, settings: Settings, updates: float, seed: int
+    ) -> ComponentResult:
+        found = decide(measured, settings, updates_per_year=updates, seed=seed, sensitivity=False)
         return replace(
             found,
             holdout_uses=stored.holdout_uses,

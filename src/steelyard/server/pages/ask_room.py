@@ -43,6 +43,13 @@ class Asking:
     other: bool = False
     user: str = ""
     groups: str = ""
+    slots: str = ""
+
+    @property
+    def slot_values(self) -> dict[str, str]:
+        """What a reply may say of the asker, by slot: `name=Ines, agent=Bo`."""
+        pairs = [part.partition("=") for part in self.slots.replace("\n", ",").split(",")]
+        return {name.strip(): value.strip() for name, _, value in pairs if name.strip() and value.strip()}
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -83,6 +90,7 @@ def asking_of(form: Mapping[str, str]) -> Asking:
         other=form.get("asker") == "other",
         user=form.get("user", "").strip()[:200],
         groups=form.get("groups", "").strip()[:1000],
+        slots=form.get("slots", "").strip()[:2000],
     )
 
 

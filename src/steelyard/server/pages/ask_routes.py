@@ -76,7 +76,7 @@ def _asked(line: Pipeline, asking: Asking, scope: Scope) -> Served:
         return line.ask(asking.text, scope)
     if asking.kind == "search":
         return line.search(asking.text, scope, SHOWN_HITS)
-    return line.respond(Message(text=asking.text), scope)
+    return line.respond(Message(text=asking.text, slots=asking.slot_values), scope)
 
 
 def _add_source(app: FastAPI, pages: Pages) -> None:

@@ -67,8 +67,9 @@ def _change(entry: Entry) -> dict[str, Any]:
 
 def _about(evidence: Mapping[str, Any]) -> str:
     if {"component", "candidate", "version"} <= set(evidence):
-        version = f"{evidence['component']}/{evidence['candidate']}@{evidence['version']}"
-        return f"{evidence['component']}@{evidence['alias']} at {version}" if evidence.get("alias") else version
+        return f"{evidence['component']}/{evidence['candidate']}@{evidence['version']}"
+    if {"alias", "component", "to"} <= set(evidence):
+        return f"{evidence['component']}@{evidence['alias']} at {evidence['to']}"
     for key in ("release", "number", "alias", "name"):
         if evidence.get(key) is not None:
             return f"{key} {evidence[key]}"

@@ -47,7 +47,7 @@ NAMES: Mapping[str, str] = {
 SLIDER_SPAN = 100.0
 """A slider of a positive number runs from a hundredth of where it stood to a hundredfold, within the bounds."""
 
-SLIDER_ENDS: Mapping[str, tuple[float, float]] = {"growth_per_month": (-5.0, 20.0), "horizon_months": (3.0, 60.0)}
+SLIDER_ENDS: Mapping[str, tuple[float, float]] = {"growth_per_month": (0.0, 20.0), "horizon_months": (3.0, 60.0)}
 """Ends of the sliders that are not spread around where they stood, in the form's unit."""
 
 

@@ -53,7 +53,7 @@ def headline(before: WeighReport, after: WeighReport) -> str:
     if not turned:
         return f"{start}, every verdict stays."
     new = {one.name: one for one in after.components}
-    told = [f"{one.component} becomes {_verdict(new[one.component])}" for one in turned]
+    told = [f"{one.component} turns to {_verdict(new[one.component])}" for one in turned]
     return f"{start}, {joined(told)}."
 
 
@@ -61,9 +61,7 @@ def _change(before: ComponentResult, after: ComponentResult) -> Change:
     was, now = before.decision, after.decision
     turned = (was.recommendation, was.candidate) != (now.recommendation, now.candidate)
     if turned:
-        return Change(
-            component=before.name, turned=True, sentence=f"{_verdict(after)}, where {_verdict(before)} was decided"
-        )
+        return Change(component=before.name, turned=True, sentence=f"{_verdict(after)}; decided was {_verdict(before)}")
     return Change(component=before.name, turned=False, sentence=f"stays {_verdict(after)}{_money(before, after)}")
 
 
@@ -79,7 +77,7 @@ def _money(before: ComponentResult, after: ComponentResult) -> str:
 def _verdict(component: ComponentResult) -> str:
     decision = component.decision
     if decision.recommendation == "not_enough_evidence":
-        return f"not enough evidence (until then {decision.candidate})" if decision.candidate else "not enough evidence"
+        return f"not enough evidence ({decision.candidate} until then)" if decision.candidate else "not enough evidence"
     named = f" with {decision.candidate}" if decision.candidate else ""
     return f"{verdict_name(decision.recommendation)}{named}"
 

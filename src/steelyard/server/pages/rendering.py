@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from steelyard.decision import wording
 from steelyard.schema.callers import ASK, OPERATE, Caller
-from steelyard.schema.errors import IdentityError, SteelyardError
+from steelyard.schema.errors import ForbiddenError, IdentityError, SteelyardError
 from steelyard.server.callers import STATE
 from steelyard.server.failures import status_of
 from steelyard.server.sessions import Session
@@ -96,7 +96,7 @@ class Pages:
         request = HTTPConnection(scope)
         if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith(API_PATHS):
             return None
-        if isinstance(error, IdentityError):
+        if isinstance(error, IdentityError) or (isinstance(error, ForbiddenError) and self._is_stranger(request)):
             return RedirectResponse(f"/sign-in?next={quote(_here(request))}", status_code=303)
         status = status_of(error)
         broken = status >= 500 and getattr(error, "status", None) is None
@@ -105,11 +105,18 @@ class Pages:
             "failure.html.j2",
             room="failure",
             status=status,
+            number=status,
             title=TITLES.get(status, "That did not work"),
             code=error.code,
             message="The server could not answer this request." if broken else wording.capitalised(error.message),
             remedy="The operator finds the reason in the server's log." if broken else error.remedy,
         )
+
+    def _is_stranger(self, request: HTTPConnection) -> bool:
+        """Whether a page was asked for by somebody who shows nothing: a key may open to them what is closed to the public."""
+        session = self.site.identity.sessions.read(request.headers)
+        shows = "authorization" in request.headers or "x-api-key" in request.headers
+        return request.scope["method"] == "GET" and not shows and self.site.identity.of_session(session) is None
 
 
 TITLES: Mapping[int, str] = {
@@ -164,6 +171,21 @@ def moment(text: str | datetime, *, day: bool = False) -> str:
     return date if day else f"{date}, {at:%H:%M} UTC"
 
 
+def ticked(text: str) -> Any:
+    """A sentence with what stands between backticks as code; everything is escaped.
+
+    >>> str(ticked("Run `steelyard weigh` & wait."))
+    'Run <code>steelyard weigh</code> &amp; wait.'
+    """
+    from markupsafe import Markup, escape
+
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    made = [Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)]
+    return Markup("").join(made)
+
+
 def _here(request: HTTPConnection) -> str:
     query = request.url.query
     return request.url.path + (f"?{query}" if query and request.scope.get("method", "GET") == "GET" else "")
@@ -181,10 +203,13 @@ def _template(name: str) -> Any:
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("steelyard.server.pages"),
         autoescape=True,  # documents are data: whatever comes from them is escaped
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
+    made.filters["ticked"] = ticked
+    return made
