@@ -148,11 +148,13 @@ def _peer(peers: Path, folder: Path, made: Path) -> AbstractContextManager[Serve
             lines.write(json.dumps({"id": one.id, "text": one.search_text, "seen": seen}) + "\n")
     library.close()
 
+    script, model = str(Path(peer_service.__file__)), str(minilm_source())
+    subprocess.run([str(peers), script, "prepare", str(made), model], check=True, capture_output=True)
+
     @contextmanager
     def service() -> Iterator[ServedProcess]:
         port = free_port()
-        script = str(Path(peer_service.__file__))
-        command = [str(peers), script, str(made), str(minilm_source()), str(port), str(WORKERS)]
+        command = [str(peers), script, "serve", str(made), model, str(port), str(WORKERS)]
         with running(command, f"http://127.0.0.1:{port}", "/ready") as process:
             yield process
 

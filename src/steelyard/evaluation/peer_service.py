@@ -1,7 +1,8 @@
 """Another library's search as an HTTP service, as its documentation shows it, behind the same server as ours: FastAPI and uvicorn.
 
-`PYTHON peer_service.py FOLDER MODEL PORT WORKERS`, with the libraries of `INSTALL`. Knows nothing of the product, so that it runs
-without it. FOLDER holds `passages.jsonl`: id, text, and the groups that may see it.
+`PYTHON peer_service.py prepare FOLDER MODEL` embeds the passages, then `PYTHON peer_service.py serve FOLDER MODEL PORT WORKERS` answers;
+with the libraries of `INSTALL`. Knows nothing of the product, so that it runs without it. FOLDER holds `passages.jsonl`: id, text, and the
+groups that may see it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,29 @@ from typing import Any
 NAME = "llamaindex"
 INSTALL = "llama-index-core llama-index-retrievers-bm25 llama-index-embeddings-huggingface sentence-transformers fastapi uvicorn"
 NEEDED = ("llama_index", "llama_index.embeddings.huggingface", "fastapi", "uvicorn")
+VECTORS = "vectors.json"
 K = 10
 EMBED_BATCH = 32
 
 FOLDER_VARIABLE, MODEL_VARIABLE = "PEER_FOLDER", "PEER_MODEL"
+
+
+def embedding(model: str) -> Any:
+    """The library's own encoder of questions and passages."""
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+
+    return HuggingFaceEmbedding(model, device="cpu", embed_batch_size=EMBED_BATCH, normalize=True)
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The passages."""
+    return [json.loads(line) for line in (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def prepare(folder: Path, model: str) -> None:
+    """Embed the passages once, for all workers."""
+    vectors = embedding(model).get_text_embedding_batch([one["text"] for one in read(folder)])
+    (folder / VECTORS).write_text(json.dumps(vectors), encoding="utf-8")
 
 
 def make_app() -> Any:
@@ -30,13 +50,11 @@ def make_app() -> Any:
     from llama_index.core.retrievers import QueryFusionRetriever
     from llama_index.core.schema import QueryBundle, TextNode
     from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from llama_index.retrievers.bm25 import BM25Retriever
 
-    model = HuggingFaceEmbedding(os.environ[MODEL_VARIABLE], device="cpu", embed_batch_size=EMBED_BATCH, normalize=True)
-    lines = (Path(os.environ[FOLDER_VARIABLE]) / "passages.jsonl").read_text(encoding="utf-8").splitlines()
-    passages = [json.loads(line) for line in lines]
-    vectors = model.get_text_embedding_batch([one["text"] for one in passages])
+    folder, model = Path(os.environ[FOLDER_VARIABLE]), embedding(os.environ[MODEL_VARIABLE])
+    passages = read(folder)
+    vectors = json.loads((folder / VECTORS).read_text(encoding="utf-8"))
     nodes = [
         TextNode(
             id_=one["id"],
@@ -81,20 +99,23 @@ def make_app() -> Any:
 
 
 def main() -> int:
-    """Serve until told to stop; with `check` instead of a folder, say what is missing."""
+    """Say what is missing, embed the passages, or serve until told to stop."""
     if sys.argv[1] == "check":
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         sys.stdout.write(json.dumps({"missing": missing}) + "\n")
         return 0
+    if sys.argv[1] == "prepare":
+        prepare(Path(sys.argv[2]), sys.argv[3])
+        return 0
     import uvicorn
 
-    os.environ[FOLDER_VARIABLE], os.environ[MODEL_VARIABLE] = sys.argv[1], sys.argv[2]
+    os.environ[FOLDER_VARIABLE], os.environ[MODEL_VARIABLE] = sys.argv[2], sys.argv[3]
     sys.path.insert(0, str(Path(__file__).parent))
     uvicorn.run(
         "peer_service:make_app",
         factory=True,
-        port=int(sys.argv[3]),
-        workers=int(sys.argv[4]),
+        port=int(sys.argv[4]),
+        workers=int(sys.argv[5]),
         log_level="warning",
         access_log=False,
     )
