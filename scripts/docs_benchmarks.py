@@ -231,6 +231,22 @@ def durability(rows: Sequence[Row]) -> list[Table]:
     return [(("operation", "passages:", "seconds:", ""), lines)]
 
 
+def audit(rows: Sequence[Row]) -> list[Table]:
+    """Records a second and latency of each way of keeping them."""
+    lines = [
+        (
+            row["way"],
+            f"{row['processes']} x {row['threads_a_process']}",
+            f"{row['records_per_s']:,.0f}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+            str(row["lost"]),
+        )
+        for row in rows
+    ]
+    return [(("way", "under way:", "records a second:", "p50 ms:", "p99 ms:", "lost:"), lines)]
+
+
 def finetune(rows: Sequence[Row]) -> list[Table]:
     """Accuracy of heads and tuned encoders on the same test rows, and what the tuned ones gained."""
     lines = [
@@ -353,6 +369,7 @@ def search(rows: Sequence[Row]) -> list[Table]:
 TABLES = {
     "backtest": docs_ageing.backtest,
     "freshness": docs_ageing.freshness,
+    "audit": audit,
     "durability": durability,
     "router": router,
     "retrieval": retrieval,

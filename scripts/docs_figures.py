@@ -309,6 +309,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-answer": bench("answer"),
     "bench-backtest": bench("backtest"),
     "bench-canary": bench("canary"),
+    "bench-audit": bench("audit"),
     "bench-chunking": bench("chunking"),
     "canary-delay": canary_delay,
     "bench-curves": bench("curves"),

@@ -28,6 +28,7 @@ BENCHMARKS: Mapping[str, str] = {
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "canary": "steelyard.evaluation.bench_canary:bench_canary",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
+    "audit": "steelyard.evaluation.bench_audit:bench_audit",
     "durability": "steelyard.evaluation.bench_durability:bench_durability",
     "freshness": "steelyard.evaluation.bench_freshness:bench_freshness",
     "writer": "steelyard.evaluation.bench_writer:bench_writer",
@@ -40,7 +41,7 @@ BENCHMARKS: Mapping[str, str] = {
     "lora": "steelyard.evaluation.bench_lora:bench_lora",
 }
 
-PLANTED = ("data", "statistics", "gates", "canary", "durability", "freshness", "store", "store-large")
+PLANTED = ("data", "statistics", "gates", "canary", "audit", "durability", "freshness", "store", "store-large")
 NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "lora"})
 """Benchmarks whose truth is planted."""
 
