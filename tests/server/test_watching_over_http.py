@@ -33,6 +33,17 @@ def test_every_answer_is_noted_whole_and_by_part_without_its_text(door) -> None:
     assert not any(QUESTION in str(value) for one in noted for value in one.values())
 
 
+def test_an_answer_counts_under_the_source_that_it_rests_on(door) -> None:
+    told = ask(door)
+    if told["citations"]:
+        paths = [one.path for one in door.site.settings.sources]
+        (source,) = {one["source"] for one in calls(door, told["trace_id"]) if one["component"] == WHOLE_REQUEST}
+        assert source in paths
+        assert told["citations"][0]["document"].startswith(f"{source}/")
+    else:
+        assert told["abstained"]
+
+
 def test_metrics_count_what_was_answered_over_all_processes(door) -> None:
     def counted() -> float:
         text = door.call("GET", "/metrics", key="operate").text

@@ -165,6 +165,13 @@ def test_a_month_that_will_cost_more_than_planned_is_told_before_its_end_and_a_p
     assert "handoffs" in dear[0][0].message
 
 
+def test_a_month_of_few_requests_is_not_called_dear() -> None:
+    plans = {"answer": Plan(component="answer", requests=30_000, usd_per_call=0.01, declined=0.0)}
+    few = Day(requests=60, declined=60, usd=0.6)
+    only = Month(component="answer", so_far=few, days=[few], passed=1.0, left=29.0)
+    assert watch_spend([only], plans, 2.0, WATCH)[1] == []
+
+
 def test_a_months_end_is_what_was_spent_and_the_mean_of_the_days_to_come() -> None:
     expected, low, high = month_end([10.0, 12.0, 8.0], 30.0, 6.0)
     assert expected == pytest.approx(30 + 6 * 10)

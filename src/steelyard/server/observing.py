@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -46,6 +46,7 @@ class Observer:
         limit = workspace.settings.requirements.p95_ms
         self._parts = parts
         self._running = running
+        self._sources = tuple(one.path for one in workspace.settings.sources)
         self.recorder = Recorder(
             parts.operations,
             limit_ms=watch.p95_ms if limit is None else limit,
@@ -159,7 +160,7 @@ class Observer:
         if fell_back or (choice.trial is not None and not {name for name, _, _ in used} & set(choice.components)):
             # The canary failed and production answered, or nothing that is tried took part: no request of the trial.
             choice = Choice(pipeline=self._running.current.get())
-        self.recorder.note(calls_of(record, choice))
+        self.recorder.note(calls_of(record, choice, self._sources))
         trace_answer(record, choice.arm)
         if choice.arm == "production":
             shadow = self.splitter.shadow(choice.pipeline)
@@ -189,7 +190,7 @@ class Observer:
             other = None
         self._parts.trials.compare(shadow.trial, served.id, compare(served, other, shadow.components))
         if other is not None:
-            self.recorder.note(_part_calls(other, served.id, shadow))
+            self.recorder.note(_part_calls(other, served.id, shadow, self._sources))
 
     def _judge(self) -> None:
         judge = self._parts.judge
@@ -212,8 +213,11 @@ def versions_of(served: Served) -> set[tuple[str, str, int]]:
     return {(part.component, part.candidate, part.version) for part in served.parts}
 
 
-def calls_of(record: AnswerNote, choice: Choice) -> list[Noted]:
-    """What is noted of an answer: the request, and each of its parts; nothing of what was asked or said."""
+def calls_of(record: AnswerNote, choice: Choice, sources: Sequence[str] = ()) -> list[Noted]:
+    """What is noted of an answer: the request, and each of its parts; nothing of what was asked or said.
+
+    `sources` are the paths of the workspace's sources, so that an answer is counted under the one that it rests on.
+    """
     served = record.served
     groups, key = tuple(sorted(record.scope.groups)), record.caller.key_id
     whole = Noted(
@@ -230,17 +234,23 @@ def calls_of(record: AnswerNote, choice: Choice) -> list[Noted]:
         probability=served.probability,
         out_of_scope=served.out_of_scope,
         abstained=served.abstained,
-        source=_source(served),
+        source=_source(served, sources),
         groups=groups,
         key=key,
         arm=choice.arm,
         trial=choice.trial,
     )
-    return [whole, *_part_calls(served, served.id, choice, groups=groups, key=key)]
+    return [whole, *_part_calls(served, served.id, choice, sources, groups=groups, key=key)]
 
 
 def _part_calls(
-    served: Served, request: str, choice: Choice, *, groups: tuple[str, ...] = (), key: str | None = None
+    served: Served,
+    request: str,
+    choice: Choice,
+    sources: Sequence[str],
+    *,
+    groups: tuple[str, ...] = (),
+    key: str | None = None,
 ) -> list[Noted]:
     return [
         Noted(
@@ -259,7 +269,7 @@ def _part_calls(
             abstained=bool(part.details.get("abstained")),
             tokens_in=part.tokens_in,
             tokens_out=part.tokens_out,
-            source=_source(served) if part.task == "answer" else None,
+            source=_source(served, sources) if part.task == "answer" else None,
             groups=groups,
             key=key,
             arm=choice.arm,
@@ -269,8 +279,10 @@ def _part_calls(
     ]
 
 
-def _source(served: Served) -> str | None:
-    """The folder that the first cited document lies in, as its source."""
+def _source(served: Served, sources: Sequence[str]) -> str | None:
+    """The source that the first cited document belongs to: the one whose path is the longest beginning of its name."""
     if not served.citations:
         return None
-    return served.citations[0].document.partition("/")[0]
+    document = served.citations[0].document
+    own = [one for one in sources if document == one or document.startswith(f"{one.rstrip('/')}/")]
+    return max(own, key=len, default=None)

@@ -66,7 +66,8 @@ def watch_spend(
         spent = sum(spend.month_to_date_usd.values())
         allowed = planned * (1 + watch.spend_margin)
         low = spend.expected_low if spend.expected_low is not None else spent
-        if max(spent, low) > max(allowed, LEAST_USD):
+        known = month.so_far.requests >= watch.least_requests
+        if known and max(spent, low) > max(allowed, LEAST_USD):
             over = max(spend.planned_usd, key=lambda line: _over(spend, line, month))
             expected = spend.expected_usd if spend.expected_usd is not None else spent
             alerts.append(
