@@ -8,9 +8,11 @@ import pytest
 from tiny_generator import PRICES, THINGS, answer_to, question_about, tiny_generator
 
 from steelyard.config import GeneratorSettings
+from steelyard.models.call_ledger import CallLedger
 from steelyard.models.local_generator import LocalGenerator
+from steelyard.models.metered_generator import MeteredGenerator
 from steelyard.schema.errors import GeneratorError, StoppedError
-from steelyard.schema.generation import Message
+from steelyard.schema.generation import Message, TokenPrice
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -93,6 +95,17 @@ def test_an_answer_that_never_becomes_json_is_an_error_with_its_tokens(generator
         generator.complete(asked("kiln", "40"), max_tokens=8, schema=SCHEMA)
     assert caught.value.code == "generator.invalid_json"
     assert caught.value.use.output > 0
+
+
+def test_in_a_batch_each_unusable_answer_is_metered_and_kept_alone(generator, tmp_path) -> None:
+    ledger = CallLedger(tmp_path / "calls.sqlite")
+    metered = MeteredGenerator(generator, ledger, TokenPrice(input=1.0), batch=2)
+    prompts = [asked("kiln", "40"), asked("loom", "70")]
+    for _ in range(2):
+        with pytest.raises(GeneratorError):
+            metered.complete_many(prompts, max_tokens=8, schema=SCHEMA)
+        assert ledger.spent().calls == 2
+    ledger.close()
 
 
 def test_the_name_changes_with_the_weights(generator, folder, tmp_path) -> None:

@@ -212,6 +212,22 @@ def test_a_failed_call_is_entered_with_what_it_used_and_not_kept(server, make) -
     assert not generator.complete(ask("kiln"), max_tokens=5).reused
 
 
+def test_that_no_answer_followed_the_schema_is_paid_once(server, make) -> None:
+    generator, schema = make(json_schema="prompt"), {"type": "object"}
+    # The simulator's capitals are never JSON: three answers for each prompt, then never again.
+    for _ in range(2):
+        with pytest.raises(GeneratorError) as caught:
+            generator.complete_many(words(3), max_tokens=5, schema=schema)
+        assert caught.value.code == "generator.invalid_json"
+        assert len(server.requests) == 9
+    with pytest.raises(GeneratorError) as alone:
+        generator.complete(words(3)[2], max_tokens=5, schema=schema)
+    assert alone.value.remedy == caught.value.remedy
+    assert alone.value.use.output > 0
+    assert len(server.requests) == 9
+    assert generator.ledger.spent().calls == 3
+
+
 def test_one_failure_among_many_keeps_the_others(server, make) -> None:
     generator = make(concurrency=1)
     server.faults = [None, None, says(500, refusal("fell over"))]

@@ -23,6 +23,9 @@ from steelyard.schema.outputs import Usage
 ENOUGH_CALLS = 20
 """Calls after which prompt lengths are estimated from the tokens that the server counted."""
 
+KEPT_FAILURE = "generator.invalid_json"
+"""The one failure that is kept like an answer: it cost what an answer costs, and at the same settings it comes again."""
+
 _Prompt = tuple[bytes, Sequence[Message]]
 """A prompt under its key."""
 
@@ -200,9 +203,28 @@ class MeteredGenerator:
         try:
             found = self.inner.complete(messages, **asked)
         except GeneratorError as error:
-            self._enter_failure(key, messages, purpose, error.use, perf_counter() - begin, "failed")
+            seconds = perf_counter() - begin
+            if error.code == KEPT_FAILURE:
+                return self._enter_unusable(key, messages, purpose, error, seconds)
+            self._enter_failure(key, messages, purpose, error.use, seconds, "failed")
             raise
         return self._enter(key, messages, purpose, found)
+
+    def _enter_unusable(
+        self, key: bytes, messages: Sequence[Message], purpose: str, error: GeneratorError, seconds: float
+    ) -> Completion:
+        """Enter and keep that there is no usable answer: asking again would be paid again and end alike."""
+        use = error.use or TokenUse()
+        said = Completion(
+            text="",
+            use=use,
+            seconds=seconds,
+            usd=self.price.usd(use),
+            finish="length",
+            notes=(KEPT_FAILURE, error.message, error.where, error.remedy),
+        )
+        self.ledger.add(self._call(key, messages, purpose, "", use, seconds, "failed"), said)
+        return said
 
     def _pay_each(
         self, waiting: Sequence[_Prompt], purpose: str, asked: Mapping[str, Any]
@@ -224,7 +246,12 @@ class MeteredGenerator:
         for start in range(0, len(waiting), self._batch):
             self._check_cap()
             part = waiting[start : start + self._batch]
-            answers = self.inner.complete_many([prompt for _, prompt in part], **asked)
+            try:
+                answers = self.inner.complete_many([prompt for _, prompt in part], **asked)
+            except GeneratorError:
+                # Which one it was is not said: alone, each has its own answer or error.
+                yield from ((key, self._pay(key, prompt, purpose, asked)) for key, prompt in part)
+                continue
             for (key, prompt), answer in zip(part, answers, strict=True):
                 yield key, self._enter(key, prompt, purpose, answer)
 
@@ -287,7 +314,14 @@ def check_cap(ledger: CallLedger, cap_usd: float | None, place: str) -> None:
 
 
 def _counted(answer: Completion) -> Completion:
-    """The answer, counted in the open meters of this thread; what a kept answer once took counts as if it had been waited for."""
+    """The answer, counted in the open meters of this thread; what a kept answer once took counts as if it had been waited for.
+
+    Raises:
+        GeneratorError: what is kept is that there was no usable answer.
+    """
+    if answer.notes[:1] == (KEPT_FAILURE,):
+        _, message, where, remedy = answer.notes
+        raise GeneratorError(message, where=where, remedy=remedy, code=KEPT_FAILURE, use=answer.use)
     use = answer.use
     usage = Usage(tokens_in=use.input, tokens_cached=use.cached, tokens_out=use.output, seconds=answer.seconds)
     record(usage, waited=not answer.reused)
