@@ -7,7 +7,7 @@ import pytest
 
 from models.tuning_simulator import BASE, running_simulator
 from steelyard.models import tuning_api
-from steelyard.schema.errors import CannotBuildError, DataError, NotFoundError, StoppedError, UserError
+from steelyard.schema.errors import DataError, NotFoundError, StoppedError, UserError
 from steelyard.workspace import Workspace
 from steelyard.workspace.parts import Parts
 from steelyard.workspace.tuning import tuned_price
@@ -187,9 +187,9 @@ def test_a_provider_is_needed(tmp_path):
         'encoder = "fake"\n',
         'encoder = "fake"\ngenerator = {kind = "transformers", path = "model"}\n',
     )
-    with pytest.raises((CannotBuildError, UserError)) as caught:
+    with pytest.raises(NotFoundError, match="cannot be built here") as caught:
         Workspace(tmp_path).train("intent/hosted-classifier")
-    assert caught.value.exit_code == 2
+    assert "a provider that tunes" in caught.value.remedy
 
 
 def test_prices_of_tuned_models_are_found_by_dated_names():

@@ -22,6 +22,9 @@ from steelyard.schema.tuning import ChatPair, TuningEstimate, TuningJob
 LONGEST_POLL_S = 60.0
 POLL_GROWTH = 1.5
 
+LOST = frozenset({"failed", "cancelled"})
+"""States of a job that came to nothing: the same rows may have another."""
+
 QUEUE_MINUTES = 5.0
 TOKENS_PER_MINUTE = 60_000
 """What providers' jobs were seen to take: some minutes to be checked and queued, then about a thousand trained tokens a second. A guess."""
@@ -94,6 +97,8 @@ class HostedTuning:
         known = self._jobs.get(key)
         if known is not None and known.status == "succeeded" and known.tuned:
             return known
+        if known is None or known.job is None or known.status in LOST:
+            self._require_cap(train)  # before anybody is asked anything
         with closing(self.api):
             with self._jobs.starting():
                 job = self._taken_up(key) or self._started(key, files, train, seed)
@@ -129,7 +134,7 @@ class HostedTuning:
         """The job of this key that is not over in vain, from what is kept, else from the provider's list."""
         known = self._jobs.get(key)
         if known is not None and known.job is not None:
-            if known.status in ("failed", "cancelled"):
+            if known.status in LOST:
                 return None
             return known
         found = self.api.find(key, None if known is None else known.training_file)

@@ -82,15 +82,18 @@ class Toolbox:
         self.state.root.mkdir(parents=True, exist_ok=True)
         return CachedEncoder(self.encoder, self.state.vectors)
 
-    def can_build(self, part: Part) -> bool:
-        """Whether what a candidate works with is there: documents, a generator, weights to tune, a provider that tunes."""
+    def lacks(self, part: Part) -> str | None:
+        """What a candidate works with and the settings do not name: documents, a generator, weights to tune; None: nothing."""
         if part.needs_documents and not self.has_documents:
-            return False
-        if part.hosted:
-            return tuning_api(self.settings) is not None
-        if part.needs == "generator" and part.trains:
-            return self.base_model is not None  # weights that are elsewhere cannot be tuned here
-        return part.needs != "generator" or self.settings.models.generator.kind != "none"
+            return "documents: add [[sources]]"
+        if part.hosted and tuning_api(self.settings) is None:
+            return 'a provider that tunes: set generator = { kind = "openai", ... } under [models], or [models.tuning]'
+        # Weights that are elsewhere cannot be tuned here.
+        if part.needs == "generator" and part.trains and not part.hosted and self.base_model is None:
+            return 'a local model: set generator = { kind = "transformers", path = "..." } under [models]'
+        if part.needs == "generator" and not part.trains and self.settings.models.generator.kind == "none":
+            return "a generator: set [models] generator"
+        return None
 
     @property
     def base_model(self) -> Path | None:

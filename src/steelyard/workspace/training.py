@@ -81,7 +81,7 @@ class Training:
         settings, able = self._examples.component(component), self._able(component)
         for name in settings.candidates:
             if name not in able:
-                raise _unknown(component, name, able)
+                raise self._unknown(component, name, able)
         if settings.candidates:
             return [name for name in able if name in settings.candidates]
         tunes = self._toolbox.settings.models.tune_encoder
@@ -98,11 +98,19 @@ class Training:
         # What is built on request is left out for its time alone: whoever names it, asks for it.
         asked = candidate in self._able(component) and CANDIDATES.part(candidate).on_request
         if candidate not in able and not asked:
-            raise _unknown(component, candidate, able)
+            raise self._unknown(component, candidate, able)
 
     def _able(self, component: str) -> list[str]:
         task = self._examples.component(component).task
-        return [name for name, part in CANDIDATES if part.task == task and self._toolbox.can_build(part)]
+        return [name for name, part in CANDIDATES if part.task == task and not self._toolbox.lacks(part)]
+
+    def _unknown(self, component: str, candidate: str, able: Sequence[str]) -> NotFoundError:
+        near = nearest(candidate, able)
+        hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(able)}."
+        message, code = f"component '{component}' has no candidate '{candidate}'.", "workspace.unknown_candidate"
+        if candidate in CANDIDATES.names() and (lacks := self._toolbox.lacks(CANDIDATES.part(candidate))) is not None:
+            message, hint = f"'{candidate}' cannot be built here.", f"It needs {lacks}."
+        return NotFoundError(message, remedy=hint, code=code)
 
     def train(
         self, component: str, candidate: str, report: Report, budget_s: float | None = None
@@ -384,11 +392,3 @@ def _extras(candidate: str) -> str:
 def _asks(candidate: str) -> bool:
     """Whether a candidate asks a generator."""
     return CANDIDATES.part(candidate).needs == "generator"
-
-
-def _unknown(component: str, candidate: str, able: Sequence[str]) -> NotFoundError:
-    near = nearest(candidate, able)
-    hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(able)}."
-    return NotFoundError(
-        f"component '{component}' has no candidate '{candidate}'.", remedy=hint, code="workspace.unknown_candidate"
-    )
