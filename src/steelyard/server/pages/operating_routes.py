@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from threading import Lock
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from steelyard.server.callers import caller
+from steelyard.server.failures import UnavailableError
 from steelyard.server.pages import audit_room, corpus_room, models_room, quality_room
 from steelyard.server.pages.rendering import Pages, form_of
 
+if TYPE_CHECKING:
+    from steelyard.schema.releases import Promotion
+    from steelyard.workspace import Workspace
+
 LONGEST_WHY = 500
+
+TOO_LONG = 504
+GATES = Lock()
+"""Held while gates are measured."""
 
 
 def add_rooms(app: FastAPI, pages: Pages) -> None:
@@ -66,7 +78,10 @@ def _add_models(app: FastAPI, pages: Pages) -> None:
     async def gates(request: Request) -> Response:
         """What the gates say of the chosen versions; nothing is released yet."""
         targets = models_room.targets_of(request.query_params, workspace)
-        found = await site.work(lambda: workspace.release(targets, dry_run=True))
+        try:
+            found = await site.work(lambda: _released(workspace, targets, dry_run=True))
+        except UnavailableError as error:
+            return _measuring(pages, request, error, "Load this page again in a minute: what is measured then is kept.")
         return pages.show(request, "models_gates.html.j2", room="models", status=200, promotion=found, targets=targets)
 
     @app.get("/models/back", include_in_schema=False)
@@ -87,7 +102,12 @@ def _add_release(app: FastAPI, pages: Pages) -> None:
         form = await form_of(request)
         targets = models_room.targets_of(form, workspace)
         why = _why(form.get("why", ""), caller(request).name)
-        made = await site.work(lambda: workspace.release(targets, why=why))
+        try:
+            made = await site.work(lambda: _released(workspace, targets, why=why))
+        except UnavailableError as error:
+            return _measuring(
+                pages, request, error, "If every gate passes, the release follows: look at the list of releases."
+            )
         if made.release is None:
             return pages.show(
                 request, "models_gates.html.j2", room="models", status=409, promotion=made, targets=targets
@@ -130,6 +150,28 @@ def _add_audit(app: FastAPI, pages: Pages) -> None:
         question = query.get("question") or None
         shown = await site.work(lambda: audit_room.replay_context(site, query.get("id", ""), question))
         return pages.show(request, "audit_answer.html.j2", room="audit", asked=question or "", **shown)
+
+
+def _released(workspace: Workspace, targets: list[str], *, why: str = "", dry_run: bool = False) -> Promotion:
+    # One at a time: whoever looks again while the gates are measured waits for those figures, and does not measure them twice.
+    with GATES:
+        return workspace.release(targets, why=why, dry_run=dry_run)
+
+
+def _measuring(pages: Pages, request: Request, error: UnavailableError, remedy: str) -> Response:
+    if error.status != TOO_LONG:
+        raise error
+    return pages.show(
+        request,
+        "failure.html.j2",
+        room="models",
+        status=202,
+        number=202,
+        title="The gates are being measured",
+        code="page.measuring",
+        message="Something changed since these versions were measured, and measuring them again takes longer than a page waits.",
+        remedy=remedy,
+    )
 
 
 def _why(text: str, name: str) -> str:
