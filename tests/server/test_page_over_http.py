@@ -69,6 +69,19 @@ def test_a_form_of_another_site_changes_nothing(door: Door, path: str) -> None:
     assert len(door.site.workspace.releases()) == releases
 
 
+def test_another_site_neither_signs_out_nor_changes_the_appearance(door: Door) -> None:
+    client, token = visitor(door, "both")
+    for path in ("/sign-out", "/appearance"):
+        answer = client.post(path, data={"theme": "dark", "csrf": "0" * 64})
+        assert answer.status_code == 303
+        assert "set-cookie" not in answer.headers
+    assert client.get("/models").status_code == 200
+    assert (
+        "steelyard_theme=dark"
+        in client.post("/appearance", data={"theme": "dark", "csrf": token}).headers["set-cookie"]
+    )
+
+
 def test_a_wrong_key_is_refused_in_words_and_a_sign_out_ends_the_session(door: Door) -> None:
     client, token = visitor(door, "both")
     wrong = client.post(f"/sign-in?csrf={token}", data={"key": "sk-none-of-ours"})

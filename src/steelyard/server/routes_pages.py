@@ -31,7 +31,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
     pages = Pages(site)
     site.page_failure = pages.failure
     _add_entrance(app, pages)
-    _add_appearance(app)
+    _add_appearance(app, pages)
     _add_files(app)
     add_decision(app, pages)
     add_ask(app, pages)
@@ -77,21 +77,23 @@ def _add_entrance(app: FastAPI, pages: Pages) -> None:
         return answer
 
     @app.post("/sign-out", include_in_schema=False)
-    async def sign_out() -> Response:
-        """The session ends in this browser."""
+    async def sign_out(request: Request) -> Response:
+        """The session ends in this browser, when it was this site's own button."""
+        if not _is_own(pages, request, await form_of(request)):
+            return RedirectResponse("/", status_code=303)
         answer = RedirectResponse("/sign-in", status_code=303)
         answer.headers.append("set-cookie", identity.sessions.farewell())
         return answer
 
 
-def _add_appearance(app: FastAPI) -> None:
+def _add_appearance(app: FastAPI, pages: Pages) -> None:
     @app.post("/appearance", include_in_schema=False)
     async def appearance(request: Request) -> Response:
         """Light, dark, or as the system has it; kept in this browser."""
         form = await form_of(request)
         theme = form.get("theme", "auto")
         answer = RedirectResponse(own_path(form.get("next", "/")), status_code=303)
-        if theme in THEMES:
+        if theme in THEMES and _is_own(pages, request, form):
             answer.set_cookie(
                 THEME_COOKIE, theme, max_age=YEAR_S, samesite="lax", secure=request.url.scheme == "https", path="/"
             )
@@ -112,6 +114,17 @@ def _add_files(app: FastAPI) -> None:
 @lru_cache(maxsize=len(FILES))
 def _packaged(name: str) -> bytes:
     return (resources.files("steelyard.server.pages") / "static" / name).read_bytes()
+
+
+def _is_own(pages: Pages, request: Request, form: dict[str, str]) -> bool:
+    """Whether a form was made by this site for this session."""
+    sessions = pages.site.identity.sessions
+    token = form.get("csrf") or request.query_params.get("csrf")
+    try:
+        sessions.check_csrf(sessions.read(request.headers), token, request.headers)
+    except ForbiddenError:
+        return False
+    return True
 
 
 def _next(request: Request) -> str:
