@@ -16,6 +16,7 @@ DATA_VARIABLE = "STEELYARD_SHARED"
 BENCHMARKS: Mapping[str, str] = {
     "router": "steelyard.evaluation.bench_router:bench_router",
     "retrieval": "steelyard.evaluation.bench_retrieval:bench_retrieval",
+    "page": "steelyard.server.bench_page:bench_page",
     "chunking": "steelyard.evaluation.bench_chunking:bench_chunking",
     "answer": "steelyard.evaluation.bench_answer:bench_answer",
     "rag-tuned": "steelyard.evaluation.bench_rag_tuned:bench_rag_tuned",
@@ -42,7 +43,7 @@ BENCHMARKS: Mapping[str, str] = {
 }
 
 PLANTED = ("data", "statistics", "gates", "canary", "audit", "durability", "freshness", "store", "store-large")
-NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "lora"})
+NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "page", "lora"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve"})
