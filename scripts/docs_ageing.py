@@ -24,7 +24,7 @@ def backtest(rows: Sequence[Row]) -> list[Table]:
             f"`{row['best']}`",
             f"{row['verdict'].replace('_', ' ')} (`{row['choice']}`)",
             f"${row['regret_usd']:,.0f}",
-            f"{row['seconds']:.0f}",
+            "–" if row["seconds"] is None else f"{row['seconds']:.0f}",
         )
         for row in judged
     ]

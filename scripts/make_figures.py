@@ -206,7 +206,14 @@ def timed(*words: str) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """Where and when; the cores count because many run in parallel, the model of the processor does not."""
     threads: Sequence[str] = [os.environ["OMP_NUM_THREADS"]] if "OMP_NUM_THREADS" in os.environ else []
-    return {"day": datetime.now(UTC).date().isoformat(), "cores": int(threads[0]) if threads else os.cpu_count()}
+    return {
+        "day": datetime.now(UTC).date().isoformat(),
+        "cores": int(threads[0])
+        if threads
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+    }
 
 
 def read(name: str) -> dict[str, Any]:

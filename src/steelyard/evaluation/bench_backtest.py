@@ -80,12 +80,16 @@ def _replayed(folder: Path, name: str, data: Path) -> list[Row]:
         history = ["--history", f"docs={data / name / 'changes.jsonl.gz'}", "--to", LAST_DAY]
     begin = perf_counter()
     found = json.loads(_steelyard("-w", str(folder), "backtest", *history, "--json"))
-    seconds = perf_counter() - begin
+    return rows_of(name, found, perf_counter() - begin)
+
+
+def rows_of(name: str, found: Mapping[str, Any], seconds: float | None) -> list[Row]:
+    """The rows of one history from what `steelyard backtest --json` printed, and how long it took (None: it was not timed)."""
     about = {
         "history": name,
         "steps": len(found["steps"]),
         "facts": found["facts"],
-        "seconds": round(seconds, 1),
+        "seconds": None if seconds is None else round(seconds, 1),
         "document_days": round(found["update_rate"]["document_days"], 1),
         "asked_days": round(found["update_rate"]["asked_days"], 1),
         "asked_share_per_month": round(found["update_rate"]["asked_share_per_month"], 4),
