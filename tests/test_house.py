@@ -201,3 +201,8 @@ def test_no_file_holds_the_marks_of_a_merge() -> None:
         and any(line.startswith(marks) for line in path.read_text(encoding="utf-8").splitlines())
     ]
     assert held == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
