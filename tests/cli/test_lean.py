@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from steelyard.cli.app import app
-from steelyard.cli.lean import lean, named_command
+from steelyard.cli.lean import lean, listing, named_command
 
 
 def _printed(tree: typer.Typer, *arguments: str) -> str:
@@ -18,6 +18,18 @@ def test_the_listing_is_that_of_the_whole_tree() -> None:
     whole = sorted(_printed(app, "--help").splitlines())
 
     assert sorted(_printed(lean(app, ["--help"]), "--help").splitlines()) == whole
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_the_plain_listing_names_every_command_with_what_it_does_and_fits(columns: int) -> None:
+    printed = listing(app, columns)
+
+    whole = typer.main.get_command(app)
+    for name, command in whole.commands.items():  # type: ignore[attr-defined]
+        first = (command.help or "").strip().split("\n\n")[0].split()[:3]
+        assert any(line.split()[:4] == [name, *first] for line in printed.splitlines()), name
+    assert {"Commands:", "Decide without data:", "Options:"} <= set(printed.splitlines())
+    assert max(map(len, printed.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("name", ["ask", "access", "versions", "weigh"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ from steelyard.cli import (
     versions,
     weighing,
 )
-from steelyard.cli.lean import lean
+from steelyard.cli.lean import lean, listing
 from steelyard.cli.printable import json_safe, printable
 from steelyard.schema.errors import BrokenError, DataError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
@@ -118,6 +119,9 @@ for room in (
 def run() -> None:
     """Run the command; every error becomes text (JSON with `--json`) and an exit code, a traceback only where it is our bug."""
     as_json = "--json" in sys.argv
+    if sys.argv[1:] in (["--help"], ["-h"]) and COMPLETION not in os.environ:
+        typer.echo(listing(app, shutil.get_terminal_size((100, 24)).columns))
+        return
     try:
         # Left to itself, typer prints usage errors as text; with --json they come back to be printed as JSON.
         tree = app if COMPLETION in os.environ else lean(app, sys.argv[1:])

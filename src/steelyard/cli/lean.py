@@ -41,6 +41,36 @@ def lean(app: typer.Typer, arguments: Sequence[str]) -> typer.Typer:
     return made
 
 
+def listing(app: typer.Typer, columns: int) -> str:
+    """The help of the whole tree in plain text, by panels: the libraries that draw boxes take longer to load than all the rest."""
+    import textwrap
+
+    group = typer.main.get_command(lean(app, ["--help"]))
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        told = _first_paragraph(command.help)
+        panel = getattr(command, "rich_help_panel", None)
+        panels.setdefault(panel if isinstance(panel, str) else "Commands", []).append((name, told))
+    panels["Options"] = [(", ".join(one.opts), getattr(one, "help", None) or "") for one in group.params]
+    panels["Options"].append(("-h, --help", "Show this message and exit; after a command, its own help."))
+    wide = max(len(name) for rows in panels.values() for name, _ in rows) + 4
+    lines = ["Usage: steelyard [OPTIONS] COMMAND [ARGS]...", ""]
+    for paragraph in (group.help or "").strip().split("\n\n"):
+        lines += [*textwrap.wrap(" ".join(paragraph.split()), columns), ""]
+    for panel, rows in panels.items():
+        lines.append(f"{panel}:")
+        for name, told in rows:
+            wrapped = textwrap.wrap(told, max(20, columns - wide)) or [""]
+            lines.append(f"  {name:<{wide - 2}}{wrapped[0]}".rstrip())
+            lines += [" " * wide + line for line in wrapped[1:]]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
 def _light(info: CommandInfo) -> CommandInfo:
     made = copy(info)
     made.name = _name(info)
