@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from steelyard.schema.errors import NotFoundError, StoreError, UserError
+from steelyard.registry.side_file import SideFile
+from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.feedback import Feedback, FeedbackState, Verdict
 
 SCHEMA = """
@@ -21,7 +21,13 @@ CREATE TABLE IF NOT EXISTS feedback (
 """
 BY_REQUEST = "CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request)"
 
-WAIT_S = 30.0
+FILE = SideFile(
+    schema=(SCHEMA, BY_REQUEST),
+    called="the feedback",
+    remedy="Restore the file from a backup: feedback cannot be rebuilt.",
+    code="feedback.damaged",
+    durable=True,
+)
 
 
 class FeedbackLog:
@@ -115,24 +121,8 @@ class FeedbackLog:
             )
         return self.get(number)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(SCHEMA)
-                connection.execute(BY_REQUEST)
-                yield connection
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the feedback cannot be used: {error}.",
-                where=str(self.path),
-                remedy="Restore the file from a backup: feedback cannot be rebuilt.",
-                code="feedback.damaged",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return FILE.open(self.path)
 
 
 def _feedback(row: sqlite3.Row) -> Feedback:

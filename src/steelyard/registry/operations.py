@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from steelyard.schema.errors import StoreError
+from steelyard.registry.side_file import SideFile
 from steelyard.schema.watching import BUCKETS_MS, Aggregate, Noted
 
 HOUR_S = 3600
@@ -78,7 +78,13 @@ _ADD = (
 )
 _INSERT = f"INSERT INTO answers ({', '.join(_NOTED)}) VALUES ({', '.join('?' * len(_NOTED))})"
 
-WAIT_S = 30.0
+FILE = SideFile(
+    schema=SCHEMA,
+    called="the record of operations",
+    remedy="Move the file away; a new one is begun, and no answer depends on it.",
+    code="registry.operations",
+)
+
 LONGEST_SLICE = 80
 """Characters of a slice's name that are kept: a label or a group is short, and what is not would fill the store."""
 
@@ -223,29 +229,13 @@ class Operations:
             if done < PRUNED_AT_ONCE:
                 return gone
 
-    @contextmanager
-    def connect(self) -> Iterator[sqlite3.Connection]:
+    def connect(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection in one transaction: committed when the block ends.
 
         Raises:
             StoreError: the file is locked or damaged.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                for statement in SCHEMA:
-                    connection.execute(statement)
-                yield connection
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the record of operations cannot be used: {error}.",
-                where=str(self.path),
-                remedy="Move the file away; a new one is begun, and no answer depends on it.",
-                code="registry.operations",
-            ) from error
+        return FILE.open(self.path)
 
 
 def _values(one: Noted, limit_ms: float) -> list[tuple[int, float]]:

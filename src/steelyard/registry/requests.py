@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from steelyard.schema.errors import NotFoundError, StoreError
+from steelyard.registry.side_file import SideFile
+from steelyard.schema.errors import NotFoundError
 from steelyard.schema.releases import RequestTrace
 
 SCHEMA = """
@@ -20,7 +20,12 @@ CREATE TABLE IF NOT EXISTS requests (
 SHORTEST_ID = 6
 """Characters of an id that are enough to ask for a request, where no other begins with them."""
 
-WAIT_S = 30.0
+FILE = SideFile(
+    schema=(SCHEMA,),
+    called="the log of requests",
+    remedy="Move the file away; a new one is begun.",
+    code="registry.requests",
+)
 
 
 class RequestLog:
@@ -65,20 +70,5 @@ class RequestLog:
             )
         return RequestTrace(**dict(rows[0]))
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute(SCHEMA)
-                yield connection
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the log of requests cannot be used: {error}.",
-                where=str(self.path),
-                remedy="Move the file away; a new one is begun.",
-                code="registry.requests",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return FILE.open(self.path)

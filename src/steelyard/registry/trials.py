@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import time
 from typing import Any
 
-from steelyard.schema.errors import NotFoundError, StoreError, UserError
+from steelyard.registry.side_file import SideFile
+from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.trials import Trial, TrialKind, TrialState
 
 SCHEMA = (
@@ -35,7 +36,12 @@ COUNTS = ("compared", "agreed", "only_production", "only_shadow", "failed")
 KEPT_DIFFERING = 200
 """Requests on which a shadow differs that are named: enough to look through."""
 
-WAIT_S = 30.0
+FILE = SideFile(
+    schema=SCHEMA,
+    called="the record of trials",
+    remedy="Move the file away: trials are forgotten, and production answers everybody.",
+    code="trials.damaged",
+)
 
 
 class Trials:
@@ -167,24 +173,8 @@ class Trials:
             row = connection.execute(query, values).fetchone()
         return None if row is None else _trial(row)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                for statement in SCHEMA:
-                    connection.execute(statement)
-                yield connection
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the record of trials cannot be used: {error}.",
-                where=str(self.path),
-                remedy="Move the file away: trials are forgotten, and production answers everybody.",
-                code="trials.damaged",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return FILE.open(self.path)
 
 
 def _trial(row: sqlite3.Row) -> Trial:
