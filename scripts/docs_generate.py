@@ -10,25 +10,37 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
 def generate(rows: Sequence[Row]) -> list[Table]:
-    """Tokens a second and the times of a stream by client, then what ours adds."""
+    """At each server: tokens a second and the times of a stream by client, then what ours adds; notes of what could not be measured."""
     heads = ("", "tokens a second:", "first piece p50, ms:", "p95:", "end p50, ms:", "p95:")
     times = ("first_p50_ms", "first_p95_ms", "end_p50_ms", "end_p95_ms")
-    clients = [
-        (row["client"], f"{row['tokens_per_s']:,.0f}", *(f"{row[key]:,.0f}" for key in times))
-        for row in rows
-        if "tokens_per_s" in row
-    ]
-    return [(heads, clients), *(_added(row) for row in rows if "tokens_per_s_ratio" in row)]
+    tables: list[Table] = []
+    for server in dict.fromkeys(row["server"] for row in rows):
+        own = [row for row in rows if row["server"] == server]
+        clients = [
+            (row["client"], f"{row['tokens_per_s']:,.0f}", *(f"{row[key]:,.0f}" for key in times))
+            for row in own
+            if "tokens_per_s" in row
+        ]
+        if clients:
+            title = f"{server}, {own[0]['streams']} streams, {own[0]['rounds']} rounds each"
+            tables.append(((title, *heads[1:]), clients))
+        tables += [_added(row) for row in own if "tokens_per_s_ratio" in row]
+        tables += [((server,), [(row["note"],)]) for row in own if "note" in row]
+    return tables
 
 
 def _added(row: Row) -> Table:
-    lines = [("tokens a second", f"x {row['tokens_per_s_ratio']:.3f}")]
-    names = {"first_p95_ms": "first piece p95, ms", "end_p50_ms": "end p50, ms", "end_p95_ms": "end p95, ms"}
-    lines += [
+    names = {
+        "first_p50_ms": "first piece p50, ms", "first_p95_ms": "first piece p95, ms",
+        "end_p50_ms": "end p50, ms", "end_p95_ms": "end p95, ms",
+    }  # fmt: skip
+    lines = [
         (name, f"{row[key]:+.1f} ({row[f'{key}_low']:+.1f} to {row[f'{key}_high']:+.1f})")
         for key, name in names.items()
     ]
-    return ("what ours adds", "median (least to most):"), list(lines)
+    key = "tokens_per_s_ratio"
+    lines.append(("tokens a second", f"x {row[key]:.3f} ({row[f'{key}_low']:.3f} to {row[f'{key}_high']:.3f})"))
+    return ("what ours adds", "difference (95 % interval):"), list(lines)
 
 
 def lora(rows: Sequence[Row]) -> list[Table]:

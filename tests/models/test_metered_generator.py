@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from openai_simulator import MODEL, refusal, says, simulator
@@ -321,6 +322,30 @@ def test_forgotten_answers_leave_no_text_and_keep_the_money(make) -> None:
     assert not any(b"QUICKSILVER" in one.read_bytes() for one in files)
     assert generator.ledger.month_usd() == pytest.approx(ONE_CALL)
     assert not generator.complete(ask("quicksilver"), max_tokens=5).reused
+
+
+def test_answers_are_kept_for_so_many_days_and_so_many_bytes(server, make) -> None:
+    generator = make()
+    for number in range(6):
+        generator.complete(ask(f"word{number}"), max_tokens=40)
+    count, size = generator.ledger.kept_answers()
+    assert count == 6
+    spent, most = generator.ledger.spent(), size // 6 * 4
+    assert generator.ledger.give_up_answers(30, most, dry_run=True) == 2
+    assert generator.ledger.kept_answers() == (6, size)
+    assert generator.ledger.give_up_answers(30, most) == 2
+    # The oldest went: they are paid again, the others are not.
+    before = len(server.requests)
+    for number in range(6):
+        generator.complete(ask(f"word{number}"), max_tokens=40)
+    assert len(server.requests) == before + 2
+    in_a_month = datetime.now(UTC) + timedelta(days=31)
+    assert generator.ledger.give_up_answers(32, 10**9, now=in_a_month) == 0
+    assert generator.ledger.give_up_answers(30, 10**9, now=in_a_month) == 6
+    assert generator.ledger.kept_answers() == (0, 0)
+    assert generator.ledger.spent().calls == spent.calls + 2
+    generator.ledger.close()
+    assert b"WORD3" not in generator.ledger.path.read_bytes()
 
 
 def test_prompts_are_kept_by_hash_alone(make) -> None:

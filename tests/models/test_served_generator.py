@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from served_model import served_model
 from tiny_generator import answer_to, question_about, tiny_generator
 
 from steelyard.config import GeneratorSettings
+from steelyard.evaluation.language_server import served_language_model
 from steelyard.models.call_ledger import CallLedger
 from steelyard.models.generator_loading import generator_state, metered_generator
 from steelyard.models.local_generator import LocalGenerator
@@ -27,7 +27,7 @@ def folder():
 
 @pytest.fixture(scope="module")
 def server(folder, tmp_path_factory):
-    with served_model(folder, tmp_path_factory.mktemp("hub")) as running:
+    with served_language_model(folder, tmp_path_factory.mktemp("hub")) as running:
         yield running
 
 

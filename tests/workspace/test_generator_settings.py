@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from models.openai_simulator import MODEL, simulator
+from steelyard.cli.app import app
 from steelyard.config import EmbeddingSettings, GeneratorSettings, ModelSettings
 from steelyard.schema.errors import NotFoundError
 from steelyard.schema.generation import Message, TokenPrice
@@ -16,6 +18,7 @@ from steelyard.workspace.generating import is_own_network, model_findings, price
 from workspace.tiny import replace_in
 
 KEY = "sk-open-sesame"
+runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,26 @@ def test_what_calls_cost_stands_in_the_status_and_the_key_in_no_file(tool_librar
     generator.inner.close()
     files = [path for path in tool_library.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
+
+
+def test_compact_drops_answers_by_age_and_says_so_with_or_without_a_corpus(tool_library, server) -> None:
+    workspace = _with(tool_library, base_url=server.url, input_usd=1, keep_answers_days=0.0)
+    with pytest.raises(NotFoundError, match="nothing is ingested yet"):
+        workspace.compact()
+    generator = workspace._parts().toolbox.generator
+    generator.complete([Message(role="user", content="hello there")], max_tokens=5)
+    told = runner.invoke(app, ["-w", str(tool_library), "compact", "--dry-run"])
+    assert "kept answers of a generator would go: 1; what needs them is asked again" in " ".join(told.stdout.split())
+    assert workspace.compact().answers == 1
+    generator.complete([Message(role="user", content="hello there")], max_tokens=5)
+    assert generator.ledger.spent().calls == 2
+    workspace.ingest()
+    done = workspace.compact()
+    assert (done.answers, done.kept) == (1, (1,))
+    assert workspace.compact().answers == 0
+    assert generator.ledger.spent().calls == 2
+    workspace._parts().toolbox.close()
+    generator.inner.close()
 
 
 def test_without_a_generator_nothing_is_said_of_one(tool_library) -> None:

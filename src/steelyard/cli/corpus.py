@@ -79,7 +79,8 @@ def compact(
     """Remove the generations that the settings keep_generations and keep_days do not keep, with all that only they held.
 
     Kept are the newest, those that answered lately, the one in force, and those that a release pins. What a measured answer cites
-    keeps its text. Earlier dates cannot be asked afterwards.
+    keeps its text. Earlier dates cannot be asked afterwards. Kept answers of a generator go by keep_answers_days and
+    keep_answers_mb.
     """
     workspace = open_workspace(context)
     with progress() as report:
@@ -89,6 +90,12 @@ def compact(
         return
     out = console()
     would = "would go" if dry_run else "gone"
+    if done.answers or not done.kept:
+        out.print(
+            f"kept answers of a generator {would}: {done.answers:,}; what needs them is asked again", markup=False
+        )
+    if not done.kept:
+        return
     names = _runs_of(done.dropped) if done.dropped else "none"
     out.print(f"generations {would}: {names}; kept: {_runs_of(done.kept)}", markup=False)
     if done.first_kept is not None:

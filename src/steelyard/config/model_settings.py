@@ -46,6 +46,10 @@ class GeneratorSettings:
     """USD per million output tokens; None: as `input_usd`."""
     cap_usd: float | None = None
     """USD that all calls of a calendar month (UTC) may cost; the work stops within one batch and keeps what it has. None: no cap."""
+    keep_answers_days: float = 180.0
+    """Days that an answer is kept after it was paid; `steelyard compact` drops older ones, and what needs them is paid again."""
+    keep_answers_mb: int = 512
+    """Megabytes of kept answers; `steelyard compact` drops the oldest of more. What calls cost stays known in either case."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.models.encoder import usable_threads
-from steelyard.models.planted_causal import make_planted_causal
+from steelyard.models.planted_causal import planted_causal
 from steelyard.schema.errors import MissingExtraError, ModelError
 
 ROWS = 160
 """Ten steps of sixteen rows, in four parts each."""
 ROUNDS = 3
-HIDDEN, LAYERS, VOCABULARY = 256, 4, 32_000
-"""A small model with the vocabulary of a large one: where most of the time of small models goes."""
 
 VARIABLE = "STEELYARD_BENCH_MODEL"
 """Folder of a model of one's own, for a GPU; without it the model is of random weights."""
@@ -40,7 +38,7 @@ def bench_lora(data_root: Path | None, cache: Path, progress: Callable[[int, int
         ModelError: a run failed.
     """
     del data_root
-    model = Path(os.environ.get(VARIABLE, "")) if os.environ.get(VARIABLE) else _planted(cache)
+    model = Path(os.environ.get(VARIABLE, "")) if os.environ.get(VARIABLE) else planted_causal(cache)
     rows = int(os.environ.get(ROWS_VARIABLE, ROWS))
     found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     for number in range(ROUNDS):
@@ -70,13 +68,6 @@ def bench_lora(data_root: Path | None, cache: Path, progress: Callable[[int, int
         "rounds": ROUNDS,
     }
     return {"name": "lora", "rows": [*table, ratio]}
-
-
-def _planted(cache: Path) -> Path:
-    folder = cache / f"planted-causal-{HIDDEN}-{LAYERS}-{VOCABULARY}"
-    if not (folder / "model.safetensors").is_file():
-        make_planted_causal(folder, HIDDEN, LAYERS, VOCABULARY)
-    return folder
 
 
 def _run(side: str, model: Path, rows: int) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class _Pace:
                 length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
                 request = json.loads(await reader.readexactly(length))
                 await (self._stream(writer) if request.get("stream") else self._answer(writer))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the caller has gone, or the simulator ends
         finally:
             writer.close()
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -26,6 +26,7 @@ REFRESH_S = 1.0
 """How long what other processes keep and spend may go unnoticed; what this one does counts at once."""
 
 READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 999
+WRITE_ROWS = 64  # rows of one statement: 13 parameters each
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -77,10 +78,12 @@ class Spent:
 
 
 class _Entry:
-    """A call on its way into the file."""
+    """A call on its way into the file; `settled` once it is there, or cannot come there."""
 
     def __init__(self, call: Call, answer: Completion | None) -> None:
-        self.call, self.answer, self.written = call, answer, False
+        self.call, self.answer = call, answer
+        self.settled = threading.Event()
+        self.error: BaseException | None = None
 
     def values(self) -> tuple[Any, ...]:
         one = self.call
@@ -102,18 +105,17 @@ class CallLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock, self._writing, self._looking = threading.Lock(), threading.Lock(), threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._waiting: deque[_Entry] = deque()
-        # What was last seen in the file: keys of answers, and the month with its money.
+        # What was last seen in the file: keys of answers, and the month with its money; `_version` counts what others wrote.
         self._seen: set[bytes] = set()
-        self._last_row, self._spent, self._fresh_until = 0, ("", 0.0), 0.0
+        self._last_row, self._spent, self._fresh_until, self._version = 0, ("", 0.0), 0.0, -1
 
     def kept(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The answers kept under `keys`, as they were when they were made, marked as reused."""
         found: dict[bytes, Completion] = {}
-        if not self._is_fresh() and not self._look():
-            return found
+        self._look()
         # A key that is in no answer needs no look into the file, where other callers wait for each other.
         keys = [key for key in keys if key in self._seen]
         if not keys:
@@ -128,73 +130,94 @@ class CallLedger:
 
     def month_usd_lately(self) -> float:
         """As `month_usd` of this month; what other processes spent in the last REFRESH_S may be missing."""
-        if self._is_fresh() and self._spent[0] == _month(datetime.now(UTC)):
-            return self._spent[1]
-        return self._spent[1] if self._look(at_once=True) else 0.0
+        self._look()
+        month, usd = self._spent
+        return usd if month == _month(datetime.now(UTC)) else 0.0
 
-    def _is_fresh(self) -> bool:
-        return monotonic() < self._fresh_until
+    def _look(self) -> None:
+        """Take note of the keys and the month's money in the file, where that was not done lately.
 
-    def _look(self, *, at_once: bool = False) -> bool:
-        """Take note of the keys and the month's money in the file; False where there is no file yet."""
-        if not self.path.is_file():
-            return False
-        with self._open() as database:
-            if at_once or not self._is_fresh():  # else another thread did while this one waited
-                top = database.execute("SELECT coalesce(max(rowid), 0) FROM answers").fetchone()[0]
-                after = self._last_row if top >= self._last_row else 0
-                rows = database.execute("SELECT key FROM answers WHERE rowid > ? AND rowid <= ?", (after, top))
-                self._seen.update(row["key"] for row in rows)
-                month = _month(datetime.now(UTC))
-                found = database.execute("SELECT usd FROM months WHERE month = ?", (month,)).fetchone()
-                self._last_row, self._spent = top, (month, 0.0 if found is None else float(found["usd"]))
-                self._fresh_until = monotonic() + REFRESH_S
-        return True
+        One caller looks, the others go on with what was seen before: fifty that begin together would else wait for each other.
+        """
+        month = _month(datetime.now(UTC))
+        known = self._spent[0] == month
+        if (known and monotonic() < self._fresh_until) or not self._looking.acquire(blocking=not known):
+            return
+        try:
+            if self._spent[0] == month and monotonic() < self._fresh_until:
+                return  # another thread did while this one waited
+            if self.path.is_file():
+                with self._open() as database:
+                    self._read_news(database, month)
+        finally:
+            self._looking.release()
+
+    def _read_news(self, database: sqlite3.Connection, month: str) -> None:
+        version = database.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version or self._spent[0] != month:
+            top = database.execute("SELECT coalesce(max(rowid), 0) FROM answers").fetchone()[0]
+            after = self._last_row if top >= self._last_row else 0
+            rows = database.execute("SELECT key FROM answers WHERE rowid > ? AND rowid <= ?", (after, top))
+            self._seen.update(row["key"] for row in rows)
+            found = database.execute("SELECT usd FROM months WHERE month = ?", (month,)).fetchone()
+            self._last_row, self._spent = top, (month, 0.0 if found is None else float(found["usd"]))
+            self._version = version
+        self._fresh_until = monotonic() + REFRESH_S
 
     def add(self, call: Call, answer: Completion | None) -> None:
         """Enter a call, and keep its answer where it has one; both are in the file when this returns.
 
-        Calls that end together share a transaction: whoever gets the file writes what has queued up until then.
+        Calls that end together share a transaction: one of them writes for all that have queued up until then.
         """
         entry = _Entry(call, answer)
         self._waiting.append(entry)
-        with self._open() as database:
-            if not entry.written:
-                self._write(database)
+        # Looked at again after each round: what was queued while one wrote was left to that one.
+        while self._waiting and self._writing.acquire(blocking=False):
+            try:
+                self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
+            finally:
+                self._writing.release()
+        entry.settled.wait()
+        if entry.error is not None:
+            raise entry.error
 
-    def _write(self, database: sqlite3.Connection) -> None:
-        entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def _write(self, entries: Sequence[_Entry]) -> None:
+        """Enter them all or none; whoever waits for one is told."""
+        try:
+            with self._open() as database:
+                self._insert(database, entries)
+        except BaseException as error:
+            for one in entries:
+                one.error = error
+            if not isinstance(error, StoreError):
+                raise
+        finally:
+            for one in entries:
+                one.settled.set()
+
+    def _insert(self, database: sqlite3.Connection, entries: Sequence[_Entry]) -> None:
         now = datetime.now(UTC)
         created = now.isoformat(timespec="milliseconds")
-        try:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                database.executemany(
-                    "INSERT INTO calls (key, generator, model, purpose, characters, input, cached, output, seconds, usd, outcome,"
-                    " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*one.values(), created) for one in entries],
-                )
-                database.execute(
-                    "INSERT INTO months VALUES (?, ?, ?) ON CONFLICT (month) DO UPDATE SET"
-                    " calls = calls + excluded.calls, usd = usd + excluded.usd",
-                    (_month(now), len(entries), sum(one.call.usd for one in entries)),
-                )
-                database.executemany(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [row for one in entries if (row := one.kept()) is not None],
-                )
-        except BaseException:
-            # Each of the others tries for itself, and tells its own caller.
-            self._waiting.extendleft(reversed(entries))
-            raise
+        kept = [row for one in entries if (row := one.kept()) is not None]
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            columns = (
+                "key, generator, model, purpose, characters, input, cached, output, seconds, usd, outcome, created"
+            )
+            _insert_rows(database, f"INSERT INTO calls ({columns})", [(*one.values(), created) for one in entries])
+            database.execute(
+                "INSERT INTO months VALUES (?, ?, ?) ON CONFLICT (month) DO UPDATE SET"
+                " calls = calls + excluded.calls, usd = usd + excluded.usd",
+                (_month(now), len(entries), sum(one.call.usd for one in entries)),
+            )
+            # The last of equal keys stays, as it would one by one.
+            _insert_rows(database, "INSERT OR REPLACE INTO answers", kept)
         self._note(entries, _month(now))
 
     def _note(self, entries: Sequence[_Entry], month: str) -> None:
         self._seen.update(one.call.key for one in entries if one.answer is not None)
-        before = self._spent[1] if self._spent[0] == month else 0.0
-        self._spent = (month, before + sum(one.call.usd for one in entries))
-        for one in entries:
-            one.written = True
+        if self._spent[0] == month:  # else the next look reads it from the file
+            self._spent = (month, self._spent[1] + sum(one.call.usd for one in entries))
 
     def month_usd(self, moment: datetime | None = None) -> float:
         """USD that the calls of a calendar month (UTC; this one by default) cost."""
@@ -249,12 +272,43 @@ class CallLedger:
         if not self.path.is_file():
             return 0
         with self._open() as database:
-            with database:
-                count = database.execute("DELETE FROM answers").rowcount
-            # What was deleted must not stay in free pages or in the journal.
-            database.execute("VACUUM")
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            count = database.execute("DELETE FROM answers").rowcount
+            _leave_no_trace(database)
         return int(count)
+
+    def give_up_answers(
+        self, days: float, most_bytes: int, *, now: datetime | None = None, dry_run: bool = False
+    ) -> int:
+        """Drop the answers that were paid more than `days` ago, and the oldest until `most_bytes` of text are left. Returns how many.
+
+        The calls and their money stay. An answer that was asked for again counts from then, where it had to be paid again.
+        """
+        if not self.path.is_file():
+            return 0
+        since = ((now or datetime.now(UTC)) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        # An answer is written anew whenever it is paid, so row numbers ascend with time.
+        doomed = (
+            "WITH late AS MATERIALIZED (SELECT DISTINCT key FROM calls WHERE created >= ?1)"
+            " SELECT key FROM (SELECT key, sum(length(CAST(text AS BLOB))) OVER (ORDER BY rowid DESC) size FROM answers)"
+            " WHERE size > ?2 UNION SELECT key FROM answers WHERE NOT EXISTS"
+            " (SELECT 1 FROM late WHERE late.key = answers.key)"
+        )
+        with self._open() as database:
+            if dry_run:
+                return int(database.execute(f"SELECT count(*) FROM ({doomed})", (since, most_bytes)).fetchone()[0])
+            count = database.execute(f"DELETE FROM answers WHERE key IN ({doomed})", (since, most_bytes)).rowcount
+            if count:
+                _leave_no_trace(database)
+        return int(count)
+
+    def kept_answers(self) -> tuple[int, int]:
+        """How many answers are kept, and the bytes of their texts."""
+        if not self.path.is_file():
+            return 0, 0
+        with self._open() as database:
+            query = "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM answers"
+            count, size = database.execute(query).fetchone()
+        return int(count), int(size)
 
     def close(self) -> None:
         """Close the file, if it was opened."""
@@ -308,6 +362,20 @@ def _completion(row: Mapping[str, Any]) -> Completion:
         reused=True,
         notes=tuple(json.loads(row["notes"])),
     )
+
+
+def _leave_no_trace(database: sqlite3.Connection) -> None:
+    """What was deleted must not stay in free pages or in the journal."""
+    database.execute("VACUUM")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _insert_rows(database: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Many rows to a statement: each statement lets other threads run, and waits until they let this one."""
+    for start in range(0, len(rows), WRITE_ROWS):
+        part = rows[start : start + WRITE_ROWS]
+        marks = ",".join([f"({','.join('?' * len(part[0]))})"] * len(part))
+        database.execute(f"{into} VALUES {marks}", [value for row in part for value in row])
 
 
 def _counts(use: TokenUse) -> tuple[int, int, int]:

@@ -13,6 +13,9 @@ TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|> ' + message['content'] + ' <|end|> ' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|> ' }}{% endif %}"
 )
+HIDDEN, LAYERS, VOCABULARY = 256, 4, 32_000
+"""A small model with the vocabulary of a large one: where most of the time of small models goes."""
+
 SPECIAL = ("<|pad|>", "<|end|>", "<|unknown|>", "<|system|>", "<|user|>", "<|assistant|>")
 
 
@@ -30,6 +33,14 @@ def planted_pairs(rows: int, seed: int = 0) -> list[ChatPair]:
         )
         for _ in range(rows)
     ]
+
+
+def planted_causal(cache: Path) -> Path:
+    """The folder of such a model below `cache`, made on first use."""
+    folder = cache / f"planted-causal-{HIDDEN}-{LAYERS}-{VOCABULARY}"
+    if not (folder / "model.safetensors").is_file():
+        make_planted_causal(folder, HIDDEN, LAYERS, VOCABULARY)
+    return folder
 
 
 def make_planted_causal(folder: Path, hidden: int, layers: int, vocabulary: int) -> Path:

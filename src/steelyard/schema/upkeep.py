@@ -13,6 +13,8 @@ from steelyard.schema.findings import Finding
 class CompactReport:
     """What one compaction did, or would do. `versions` are document states and `passages` index rows that were removed.
 
+    `answers` are a generator's kept answers that were dropped.
+
     `first_kept` is the date of the oldest generation that stays: earlier ones cannot be asked any more. The sizes are those of the
     whole state folder, 0 in a dry run.
     """
@@ -26,6 +28,7 @@ class CompactReport:
     bytes_after: int
     seconds: float
     dry_run: bool = False
+    answers: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The report with the keys of `steelyard compact --json`."""

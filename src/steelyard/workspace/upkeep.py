@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from steelyard.corpus.retention import Policy, compact
@@ -66,13 +68,35 @@ def use_generation(parts: Parts, number: int) -> GenerationState:
 def compact_corpus(parts: Parts, report: Report, *, dry_run: bool = False) -> CompactReport:
     """Give up what the settings do not keep; see `corpus.retention.compact`.
 
-    A generation that a release pins stays, and so does the text of whatever a measured answer cites.
+    A generation that a release pins stays, and so does the text of whatever a measured answer cites. The answers of a generator go by
+    an age and a size of their own; see `CallLedger.give_up_answers`.
 
     Raises:
-        UserError: nothing is ingested yet, or an ingest is running.
+        NotFoundError: nothing is ingested yet, and no answer is kept.
+        UserError: an ingest is running.
     """
-    require_corpus(parts)
-    report("compact", 0, 1)
+    generator, calls = parts.settings.models.generator, parts.toolbox.calls
+    begin = perf_counter()
+    if not parts.toolbox.generation and calls.kept_answers() == (0, 0):
+        require_corpus(parts)
+    report("compact", 0, 2)
+    answers = calls.give_up_answers(generator.keep_answers_days, generator.keep_answers_mb * 2**20, dry_run=dry_run)
+    report("compact", 1, 2)
+    if not parts.toolbox.generation:
+        report("compact", 2, 2)
+        seconds = perf_counter() - begin
+        return CompactReport(
+            kept=(),
+            dropped=(),
+            first_kept=None,
+            versions=0,
+            passages=0,
+            bytes_before=0,
+            bytes_after=0,
+            seconds=seconds,
+            dry_run=dry_run,
+            answers=answers,
+        )
     settings = parts.settings.corpus
     library = parts.toolbox.library
     done = compact(
@@ -84,8 +108,8 @@ def compact_corpus(parts: Parts, report: Report, *, dry_run: bool = False) -> Co
         erased=frozenset((one.document, one.version) for one in library.control.erasures()),
         dry_run=dry_run,
     )
-    report("compact", 1, 1)
-    return done
+    report("compact", 2, 2)
+    return replace(done, answers=answers)
 
 
 def require_corpus(parts: Parts) -> None:
