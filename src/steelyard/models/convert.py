@@ -24,7 +24,7 @@ from steelyard.models.probe import PROBE_TEXTS
 from steelyard.schema.errors import MissingExtraError, ModelError
 
 CONVERTER = 1  # part of the vectors' name: raise it when the conversion changes what comes out
-LAYOUT = 2  # part of the cache folder's name: raise it when the files change, but not the vectors
+LAYOUT = 3  # part of the cache folder's name: raise it when the files change, but not the vectors
 DEFAULT_MAX_TOKENS = 256
 ONNX_OPSET = 18
 LOCK_TIMEOUT_S = 600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -57,9 +58,7 @@ def load_encoder(
     if (folder / MANIFEST).is_file():
         return OnnxEncoder(folder, precision, threads)
     name = folder.resolve().name
-    target = cache_folder(cache) / "encoders" / f"{name}-{source_key(folder)}-{LAYOUT}"
-    if not (target / MANIFEST).is_file():
-        convert(folder, target, name)
+    target = _converted(cache_folder(cache) / "encoders", f"{name}-{source_key(folder)}-", lambda: folder, name)
     return _from(folder, OnnxEncoder(target, precision, threads))
 
 
@@ -71,10 +70,26 @@ def load_minilm(cache: Path | None = None, precision: Precision = "auto", thread
         ModelError: the converted files are damaged.
     """
     # Keyed by the converter alone, so that a machine with only the cache finds it without the package.
-    target = cache_folder(cache) / "encoders" / f"{MINILM}-v{CONVERTER}.{LAYOUT}"
-    if not (target / MANIFEST).is_file():
-        convert(minilm_source(), target, MINILM)
+    target = _converted(cache_folder(cache) / "encoders", f"{MINILM}-v{CONVERTER}.", minilm_source, MINILM)
     return OnnxEncoder(target, precision, threads)
+
+
+def _converted(folder: Path, stem: str, source: Callable[[], Path], name: str) -> Path:
+    """The converted encoder in `folder` whose name is `stem` and a layout: in this layout, made now where it is not there.
+
+    Where it cannot be made, one of an older layout serves on: it is slower, and its vectors are the same.
+    """
+    target = folder / f"{stem}{LAYOUT}"
+    if (target / MANIFEST).is_file():
+        return target
+    try:
+        return convert(source(), target, name)
+    except MissingExtraError:
+        for layout in range(LAYOUT - 1, 0, -1):
+            older = folder / f"{stem}{layout}"
+            if (older / MANIFEST).is_file():
+                return older
+        raise
 
 
 def torch_source(encoder: Encoder) -> Path | None:
@@ -99,11 +114,6 @@ def minilm_source() -> Path:
 
     Raises:
         MissingExtraError: the package with the weights is not installed.
-    """
-    """The folder of the embedded encoder's original weights.
-
-    Raises:
-        MissingExtraError: they are not installed.
     """
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or spec.origin is None:
