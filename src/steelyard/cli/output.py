@@ -12,6 +12,9 @@ import typer
 
 from steelyard.cli.printable import json_safe, printable
 
+LOG_LINE_S = 60.0
+"""How often a long stage says in a log how far it is."""
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -67,7 +70,7 @@ def open_workspace(context: typer.Context) -> Workspace:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar per stage on stderr with rate and ETA; silent when stderr is no terminal, but for one line a stage."""
+    """A bar per stage on stderr with rate and ETA; where stderr is no terminal, one line a stage, and one a minute of a long one."""
     from rich.console import Console
 
     stderr = Console(stderr=True, highlight=False)
@@ -105,6 +108,7 @@ def _lines() -> Callable[[str, int, int], None]:
     from time import monotonic
 
     begun: dict[str, float] = {}
+    told: dict[str, float] = {}
     finished: set[str] = set()
 
     def report(stage: str, done: int, total: int) -> None:
@@ -112,6 +116,9 @@ def _lines() -> Callable[[str, int, int], None]:
         if done >= total and stage not in finished:
             finished.add(stage)
             sys.stderr.write(f"{stage}: {total} in {monotonic() - begun[stage]:.1f} s\n")
+        elif done < total and monotonic() - told.setdefault(stage, begun[stage]) >= LOG_LINE_S:
+            told[stage] = monotonic()
+            sys.stderr.write(f"{stage}: {done} of {total} after {monotonic() - begun[stage]:.0f} s\n")
             sys.stderr.flush()
 
     return report

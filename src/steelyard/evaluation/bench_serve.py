@@ -6,16 +6,17 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from steelyard.corpus.library import Library
 from steelyard.evaluation import peer_service
 from steelyard.evaluation.load_client import Call, Load, distinct, flood, paced
 from steelyard.evaluation.served_workspace import ServedProcess, example_workspace, free_port, new_key, running, served
-from steelyard.evaluation.soak import soak
+from steelyard.evaluation.soak import BEFORE_S, BETWEEN_S, TIMED_MOVES, releases_under_streams, soak
 from steelyard.models.loading import minilm_source
 from steelyard.schema.scope import EVERYONE, Scope
 
@@ -27,6 +28,8 @@ FLOOD_S, PACED_S = 15.0, 20.0
 SECONDS_VARIABLE = "STEELYARD_BENCH_SECONDS"
 """Seconds of each measurement, where the usual ones are too long."""
 ROUNDS = 2
+RELEASES_S = BEFORE_S + TIMED_MOVES * (BETWEEN_S + 3.0)
+"""About how long the timed releases take."""
 WARM_S = 3.0
 
 GROUP = "staff"
@@ -52,60 +55,107 @@ def bench_serve(
     """Answers a second with every connection busy, then latency at half that rate; beside it a plain service of a peer's.
 
     Two worker processes each, one client process, all on the cores this process may use. Every question has words of its own, so no
-    memory of earlier ones helps. Rounds alternate between the contenders. `minutes` of soak follow: see `soak`.
+    memory of earlier ones helps. Rounds alternate between the contenders, and the peer is asked at our half rate, too. Then releases are
+    timed under streaming clients, and `minutes` of soak follow: see `soak`. `progress` is told seconds.
     """
     del data_root  # the example workspace is in the package
     folder = example_workspace(cache / "serve-workspace")
-    key, questions = new_key(folder, groups=(GROUP,)), _questions(folder)
-    steps = len(CALLS) * ROUNDS + 2
-    progress(1, steps)
-    kept: dict[tuple[str, str], list[Round]] = {}
-    missing = None
-    with served(folder, WORKERS) as ours:
-        for number in range(ROUNDS):
-            for at, (name, ask) in enumerate(CALLS.items()):
-                kept.setdefault(("steelyard", name), []).append(_measure(ours, key, distinct(questions, ask)))
-                progress(1 + number * len(CALLS) + at + 1, steps)
     missing = "name a Python that has it with --peers" if peers is None else _missing(peers)
-    if peers is not None and missing is None:
-        with _peer(peers, folder, cache / "serve-peer") as theirs:
-            for _ in range(ROUNDS):
-                calls = distinct(questions, lambda text: Call(path="/search", body={"query": text, "scope": GROUP}))
-                kept.setdefault((peer_service.NAME, "search"), []).append(_measure(theirs, key, calls))
-    rows = [_row(contender, name, rounds) for (contender, name), rounds in kept.items()]
+    contest = _Contest(folder, with_peer=missing is None)
+    total = contest.seconds + RELEASES_S + 60.0 * minutes
+    with ExitStack() as running:
+        ours = running.enter_context(served(folder, WORKERS))
+        theirs = running.enter_context(_peer(peers, folder, cache / "serve-peer")) if peers and not missing else None
+        rows = contest.rows(ours, theirs, lambda done: progress(int(done), int(total)))
     if missing is not None:
         rows.append({"contender": peer_service.NAME, "asked": "search", "skipped": missing})
+    base = contest.seconds
+    rows.append(releases_under_streams(folder, lambda done: progress(int(base + min(done, RELEASES_S)), int(total))))
+    base += RELEASES_S
     if minutes:
-        rows += soak(folder, minutes * 60, progress)
-    progress(steps, steps)
+        rows.append(soak(folder, minutes * 60, lambda done: progress(int(base + done), int(total))))
+    progress(int(total), int(total))
     return {"name": "serve", "rows": rows}
+
+
+class _Contest:
+    """Who is asked what in which order; `seconds` is about how long that takes."""
+
+    def __init__(self, folder: Path, *, with_peer: bool) -> None:
+        own = float(os.environ.get(SECONDS_VARIABLE, 0))
+        self._flood_s, self._paced_s = own or FLOOD_S, own or PACED_S
+        self._key, self._questions = new_key(folder, groups=(GROUP,)), _questions(folder)
+        once = WARM_S + self._flood_s + self._paced_s
+        self.seconds = ROUNDS * (len(CALLS) * once + (once + self._paced_s if with_peer else 0.0))
+
+    def rows(
+        self, ours: ServedProcess, theirs: ServedProcess | None, ahead: Callable[[float], None]
+    ) -> list[dict[str, Any]]:
+        """Every round of every contender, in turn."""
+        kept: dict[tuple[str, str], list[Round]] = {}
+        begun = perf_counter()
+        for number in range(ROUNDS):
+            order = ["ours", "theirs"] if number % 2 == 0 else ["theirs", "ours"]
+            for who in order:
+                if who == "ours":
+                    for name, ask in CALLS.items():
+                        kept.setdefault(("steelyard", name), []).append(self._measured(ours, ask))
+                        ahead(min(self.seconds, perf_counter() - begun))
+                elif theirs is not None:
+                    own = [one.half_rate for one in kept.get(("steelyard", "search"), [])]
+                    found = self._measured(theirs, _peer_search, at=own[-1] if own else None)
+                    kept.setdefault((peer_service.NAME, "search"), []).append(found)
+                    ahead(min(self.seconds, perf_counter() - begun))
+        return [_row(contender, name, rounds) for (contender, name), rounds in kept.items()]
+
+    def _measured(self, server: ServedProcess, ask: Callable[[str], Call], at: float | None = None) -> Round:
+        """As fast as it answers, then at half that rate, then at the rate `at` where one is named."""
+        calls = distinct(self._questions, ask)
+        flood(server.url, self._key, calls, connections=CONNECTIONS, seconds=WARM_S)
+        before = server.cpu_s()
+        full = flood(server.url, self._key, calls, connections=CONNECTIONS, seconds=self._flood_s)
+        cpu_ms = (server.cpu_s() - before) * 1000 / max(1, len(full.ms))
+
+        def at_rate(rate: float) -> Load:
+            many = 4 * CONNECTIONS
+            return paced(server.url, self._key, calls, connections=many, seconds=self._paced_s, rate=rate)
+
+        half_rate = max(1.0, full.per_second / 2)
+        return Round(full, at_rate(half_rate), cpu_ms, half_rate, None if at is None else at_rate(at))
+
+
+def _peer_search(text: str) -> Call:
+    return Call(path="/search", body={"query": text, "scope": GROUP})
 
 
 @dataclass(frozen=True)
 class Round:
-    """One contender asked one thing: as fast as it answers, then at half that rate; and the processor time of an answer."""
+    """One contender asked one thing: as fast as it answers, at half that rate, and at our half rate; the processor time of an answer."""
 
     full: Load
     half: Load
     cpu_ms: float
-
-
-def _measure(server: ServedProcess, key: str, calls: Iterator[Call]) -> Round:
-    flood_s = paced_s = float(os.environ.get(SECONDS_VARIABLE, 0))
-    url = server.url
-    flood(url, key, calls, connections=CONNECTIONS, seconds=WARM_S)
-    before = server.cpu_s()
-    full = flood(url, key, calls, connections=CONNECTIONS, seconds=flood_s or FLOOD_S)
-    cpu_ms = (server.cpu_s() - before) * 1000 / max(1, len(full.ms))
-    rate = max(1.0, full.per_second / 2)
-    half = paced(url, key, calls, connections=4 * CONNECTIONS, seconds=paced_s or PACED_S, rate=rate)
-    return Round(full, half, cpu_ms)
+    half_rate: float
+    at_our_half_rate: Load | None = None
 
 
 def _row(contender: str, asked: str, rounds: list[Round]) -> dict[str, Any]:
     """The round of the middle rate (of two the lower one)."""
     middle = sorted(rounds, key=lambda one: one.full.per_second)[(len(rounds) - 1) // 2]
-    full, half = middle.full, middle.half
+    full, half, other = (
+        middle.full,
+        middle.half,
+        next((one.at_our_half_rate for one in rounds if one.at_our_half_rate), None),
+    )
+    same_rate = (
+        {
+            "at_our_half_rate_per_s": round(other.per_second, 1),
+            "at_our_half_rate_p50_ms": round(other.quantile_ms(0.5), 1),
+            "at_our_half_rate_p99_ms": round(other.quantile_ms(0.99), 1),
+        }
+        if other is not None
+        else {}
+    )
     return {
         "contender": contender,
         "asked": asked,
@@ -116,6 +166,7 @@ def _row(contender: str, asked: str, rounds: list[Round]) -> dict[str, Any]:
         "half_rate_per_s": round(half.per_second, 1),
         "half_rate_p50_ms": round(half.quantile_ms(0.5), 1),
         "half_rate_p99_ms": round(half.quantile_ms(0.99), 1),
+        **same_rate,
         "answers": sum(len(load.ms) for one in rounds for load in (one.full, one.half)),
         "failed": sum(len(load.failed) for one in rounds for load in (one.full, one.half)),
         "workers": WORKERS,

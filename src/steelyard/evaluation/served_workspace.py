@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from steelyard.schema.errors import BrokenError
+
+WORKSPACE_VARIABLE = "STEELYARD_BENCH_WORKSPACE"
+"""A weighed example workspace, where one is there already."""
 
 READY_S = 180.0
 STOP_S = 60.0
@@ -36,15 +40,15 @@ class ServedProcess:
     process: subprocess.Popen[bytes]
 
     def workers(self) -> list[int]:
-        """The ids of the worker processes, by /proc: of a single worker its own process; empty where there is no /proc."""
-        found = []
+        """The ids of the worker processes, by /proc, the elder first: of a single worker its own process; empty where there is no /proc."""
+        found: list[tuple[int, int]] = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError, ValueError):
                 fields = status.read_text().rpartition(")")[2].split()
                 if int(fields[1]) == self.process.pid and b"spawn_main" in (status.parent / "cmdline").read_bytes():
-                    found.append(int(status.parent.name))
+                    found.append((int(fields[19]), int(status.parent.name)))
         alone = [self.process.pid] if Path(f"/proc/{self.process.pid}").is_dir() else []
-        return sorted(found) or alone
+        return [worker for _, worker in sorted(found)] or alone
 
     def cpu_s(self) -> float:
         """Processor seconds that the workers have spent so far; 0 where /proc does not tell."""
@@ -55,14 +59,17 @@ class ServedProcess:
                 total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return total
 
-    def memory_mb(self) -> float:
-        """Megabytes that the workers hold and share with nobody else; 0 where /proc does not tell."""
-        total = 0
+    def memory_mb(self) -> tuple[dict[int, float], dict[int, float]]:
+        """Megabytes by worker: what it shares with nobody else, and all that is resident; empty where /proc does not tell."""
+        own: dict[int, float] = {}
+        resident: dict[int, float] = {}
         for worker in self.workers():
             with suppress(OSError):
-                lines = Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-        return total / 1024
+                lines = [one.split() for one in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:]]
+                held = {name: int(size) / 1024 for name, size, *_ in lines}
+                own[worker] = sum(size for name, size in held.items() if name.startswith("Private_"))
+                resident[worker] = held["Rss:"]
+        return own, resident
 
 
 def steelyard(*arguments: str) -> Any:
@@ -82,10 +89,18 @@ def steelyard(*arguments: str) -> Any:
 
 
 def example_workspace(folder: Path) -> Path:
-    """The example workspace, weighed and released, without a limit of requests; made once, which takes minutes."""
+    """The example workspace, weighed and released, without a limit of requests; made once, which takes minutes.
+
+    WORKSPACE_VARIABLE names a weighed one to copy instead of making it.
+    """
     done = folder / ".bench-ready"
     if not done.is_file():
-        steelyard("demo", str(folder))
+        ready = os.environ.get(WORKSPACE_VARIABLE)
+        if ready is None:
+            steelyard("demo", str(folder))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(ready, folder)
         settings = folder / "steelyard.toml"
         settings.write_text(settings.read_text(encoding="utf-8") + SERVE, encoding="utf-8")
         steelyard("-w", str(folder), "release", "--force", "--why", "for the benchmark")

@@ -88,6 +88,7 @@ class AnswersAudit:
     def submit(self, record: AnswerRecord) -> Future[None]:
         """Queue one record; the future ends when it is on the disk, or with the error. `asyncio.wrap_future` awaits it."""
         done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # who waits may give up; the record is kept all the same
         with self._guard:
             if self._closed:
                 raise _not_kept("the audit is closed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from steelyard.schema.callers import Caller
@@ -97,10 +98,12 @@ class Served:
 class AnswerNote:
     """A served request with who asked what: what the audit keeps of it.
 
-    `scope` is whose documents were looked at: the caller's own, or the one that an operator asked for.
+    `scope` is whose documents were looked at: the caller's own, or the one that an operator asked for. `as_of` is the day that was asked
+    about, where one was named.
     """
 
     served: Served
     caller: Caller
     scope: Scope
     question: str
+    as_of: datetime | None = None

@@ -14,6 +14,8 @@ OPEN = "open"
 MATRIX: Mapping[tuple[str, str], str] = {
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
+    ("HEAD", "/healthz"): OPEN,
+    ("HEAD", "/readyz"): OPEN,
     ("GET", "/openapi.json"): OPEN,
     ("POST", "/api/respond"): ASK,
     ("POST", "/api/ask"): ASK,
@@ -62,7 +64,7 @@ def role_of(method: str, path: str) -> str:
     Raises:
         BrokenError: the route has no row.
     """
-    found = MATRIX.get(("GET" if method == "HEAD" else method, path))
+    found = MATRIX.get((method, path)) or MATRIX.get(("GET" if method == "HEAD" else method, path))
     if found is None:
         raise BrokenError(
             f"the route {method} {path} is not in the access matrix.",

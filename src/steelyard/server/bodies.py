@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_TEXT = 20_000
 """Characters of a message, a question or a slot value."""
 
 MAX_NAME = 200
+
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
@@ -17,6 +21,28 @@ Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 def _whole(value: object) -> object:
     # JSON knows one kind of number, and its schemas call 26.0 an integer.
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _moment(written: str) -> str:
+    if RFC3339.fullmatch(written) is None:
+        raise ValueError("write a moment as RFC 3339 does, e.g. 2026-03-01T12:00:00Z")
+    moment_of(written)
+    return written
+
+
+Moment = Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"})]
+"""A date and a time with its offset; read by `moment_of`."""
+
+
+def moment_of(written: str | None) -> datetime | None:
+    """The moment that a checked `Moment` names, in UTC."""
+    if written is None:
+        return None
+    told = datetime.fromisoformat(written.upper())
+    try:
+        return told.astimezone(UTC)
+    except OverflowError:  # its offset leads out of the calendar
+        return (datetime.min if told.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 Count = Annotated[int, BeforeValidator(_whole)]
@@ -43,6 +69,12 @@ class AskBody(Body):
     question: Text
     component: Name | None = Field(default=None, description="The answer component, where there are several.")
     asker: Asker | None = None
+    as_of: Moment | None = Field(
+        default=None, description="Answer from the documents of this moment (RFC 3339); not together with `generation`."
+    )
+    generation: Count | None = Field(
+        default=None, ge=1, le=1_000_000_000, description="Answer from this generation of the documents."
+    )
 
 
 class RouteBody(Body):

@@ -154,12 +154,12 @@ class Observer:
         )
 
     def answered(self, record: AnswerNote, choice: Choice, make: Callable[[Pipeline], Served]) -> None:
-        """Note an answer that was given, and let a shadow be asked the same where one runs."""
+        """Note an answer that was given, and let a shadow be asked the same where one runs; waits for nothing."""
         used = versions_of(record.served)
         fell_back = choice.arm == "canary" and not used <= set(choice.pipeline.in_force.versions)
         if fell_back or (choice.trial is not None and not {name for name, _, _ in used} & set(choice.components)):
             # The canary failed and production answered, or nothing that is tried took part: no request of the trial.
-            choice = Choice(pipeline=self._running.current.get())
+            choice = Choice(pipeline=self._running.current.latest)
         self.recorder.note(calls_of(record, choice, self._sources))
         trace_answer(record, choice.arm)
         if choice.arm == "production":

@@ -24,6 +24,8 @@ def add_routes(app: FastAPI, site: Site) -> None:
         """The process runs; says nothing about what it can answer."""
         return JSONResponse({"status": "ok"})
 
+    app.head("/healthz", include_in_schema=False)(healthz)
+
     @app.get("/readyz", tags=["health"], summary="Ready", response_model=Readiness, responses=errors(role=OPEN))
     async def readyz() -> JSONResponse:
         """The release in force is loaded and answers."""
@@ -41,3 +43,5 @@ def add_routes(app: FastAPI, site: Site) -> None:
                 "failure": current.failure is not None,
             }
         )
+
+    app.head("/readyz", include_in_schema=False)(readyz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Query
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request as HTTPRequest
 
 from steelyard.schema.callers import ASK
+from steelyard.schema.errors import UserError
 from steelyard.schema.outputs import Request
 from steelyard.schema.scope import Scope
 from steelyard.server import shown
@@ -26,12 +28,15 @@ from steelyard.server.bodies import (
     Source,
     WriteAnswer,
     WriteBody,
+    moment_of,
 )
 from steelyard.server.callers import asked_scope, caller
 from steelyard.server.documented import body_errors, errors
 
 if TYPE_CHECKING:
+    from steelyard.schema.serving import Served
     from steelyard.server.site import Site
+    from steelyard.serving.pipeline import Pipeline
 
 DocumentName = Annotated[str, Query(min_length=1, max_length=1000, description="The document's name.")]
 VersionHash = Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="The version's SHA-256.")]
@@ -49,6 +54,22 @@ def add_routes(app: FastAPI, site: Site) -> None:
 def _scope(request: HTTPRequest, asker: Asker | None) -> Scope:
     who = caller(request)
     return asked_scope(who, asker.user, tuple(asker.groups)) if asker is not None else who.scope
+
+
+def _line_of_then(site: Site, line: Pipeline, body: AskBody, at: datetime | None) -> Pipeline:
+    """The pipeline on the generation that a question names; the one in force when it names none.
+
+    Raises:
+        UserError: it names a moment and a generation.
+        NotFoundError: there is no such generation.
+    """
+    if at is not None and body.generation is not None:
+        raise UserError(
+            "both a moment and a generation are named.", remedy="Give `as_of` or `generation`.", code="ask.two_times"
+        )
+    if at is not None:
+        return site.running.at(line, site.running.parts.toolbox.library.generation_at(at).number)
+    return line if body.generation is None else site.running.at(line, body.generation)
 
 
 def _add_pipeline(app: FastAPI, site: Site) -> None:
@@ -76,12 +97,18 @@ def _add_parts(app: FastAPI, site: Site) -> None:
         responses=body_errors(404, role=ASK),
     )
     async def ask(body: AskBody, request: HTTPRequest) -> JSONResponse:
-        """One answer quoted from the documents the asker may see, with citations, or none."""
-        scope = _scope(request, body.asker)
-        served = await site.answer(
-            caller(request), scope, body.question, lambda line: line.ask(body.question, scope, component=body.component)
-        )
-        return JSONResponse(shown.asked(served))
+        """One answer quoted from the documents the asker may see, with citations, or none.
+
+        Of the past, when `as_of` or `generation` says so: the documents are those of then, and who may see them is decided by the rules of
+        now.
+        """
+        scope, at = _scope(request, body.asker), moment_of(body.as_of)
+
+        def make(line: Pipeline) -> Served:
+            then = _line_of_then(site, line, body, at)
+            return then.ask(body.question, scope, component=body.component, at=at)
+
+        return JSONResponse(shown.asked(await site.answer(caller(request), scope, body.question, make, as_of=at)))
 
     @app.post(
         "/api/route",

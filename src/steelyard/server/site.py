@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -33,10 +35,9 @@ if TYPE_CHECKING:
     from starlette.types import Scope as ASGIScope
 
     from steelyard.schema.callers import Caller
+    from steelyard.serving.splitting import Choice
 
 T = TypeVar("T")
-
-log = logging.getLogger("steelyard.server")
 
 BUSY_RETRY_S = 1.0
 """When a request that found no room is told to come again."""
@@ -48,8 +49,8 @@ STREAM_PIECES = 64
 class Audit(Protocol):
     """Keeps a record of every answer."""
 
-    def note(self, record: AnswerNote) -> None:
-        """Keep one record; when this returns it survives the end of the process. Called by many threads."""
+    def submit(self, record: AnswerNote) -> Future[None]:
+        """Keep one record: the future ends when it is on the disk, or with the error. Called by many threads."""
 
     def close(self) -> None:
         """Write what is pending and close."""
@@ -58,8 +59,7 @@ class Audit(Protocol):
 class Site:
     """The workspace, its running pipeline, identity, limits and audit. `open` loads; nothing answers before.
 
-    `watchers` are told of every answer after it was kept; one that fails is logged and harms no answer. `page_failure` turns an error
-    into a page for a browser that asked for one.
+    `page_failure` turns an error into a page for a browser that asked for one.
     """
 
     def __init__(self, folder: Path, *, workers: int = 1) -> None:
@@ -73,7 +73,6 @@ class Site:
         self.limits = RateLimit(state.limits, serve.requests_per_minute, serve.burst)
         self.page_failure: Callable[[SteelyardError, ASGIScope], Response | None] = lambda *_: None
         self.observer = Observer(self.workspace, self.running)
-        self.watchers: list[Callable[[AnswerNote], None]] = []
         self.routes: list[Any] = []
         self.ready = False
         self._threads = self.settings.serve.threads or max(1, cores() // workers)
@@ -93,8 +92,8 @@ class Site:
     def close(self) -> None:
         """Write what is pending and close the files."""
         self.ready = False
+        self.audit.close()  # before the observer, who is told of what it still keeps
         self.observer.close()
-        self.audit.close()
         self.limits.close()
         self.running.close()
 
@@ -123,46 +122,35 @@ class Site:
         Raises:
             UnavailableError: too many requests wait already (503), or it takes longer than `[serve] timeout_s` (504).
         """
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._threads)
-        serve = self.settings.serve
-        if self._waiting >= serve.waiting + self._threads:
-            raise UnavailableError(
-                "too many requests are waiting.",
-                status=503,
-                remedy="Try again in a moment.",
-                code="server.busy",
-                retry_after_s=BUSY_RETRY_S,
-            )
-        self._waiting += 1
-        try:
-            with anyio.fail_after(serve.timeout_s):
-                return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
-        except TimeoutError:
-            raise UnavailableError(
-                f"the answer took longer than {serve.timeout_s:g} s.",
-                status=504,
-                remedy="Ask less at once, or try again.",
-                code="server.timeout",
-            ) from None
-        finally:
-            self._waiting -= 1
+        with self._admitted():
+            return await self._compute(call)
 
-    async def answer(self, who: Caller, scope: Scope, question: str, make: Callable[[Pipeline], Served]) -> Served:
-        """One answer of the pipeline in force, kept by the audit before it is given.
+    async def answer(
+        self,
+        who: Caller,
+        scope: Scope,
+        question: str,
+        make: Callable[[Pipeline], Served],
+        *,
+        as_of: datetime | None = None,
+    ) -> Served:
+        """One answer of the pipeline in force, kept by the audit before it is given. `as_of` is the day that was asked about, if one was.
 
         Raises:
             UnavailableError, SteelyardError: as `work`, and as the pipeline.
+            StoreError: its record could not be kept.
         """
 
-        def whole() -> Served:
+        def whole() -> tuple[Served, Future[None]]:
             served, choice = self.observer.answer(who, make)
-            record = AnswerNote(served=served, caller=who, scope=scope, question=question)
-            self.keep(record)
-            self.observer.answered(record, choice, make)
-            return served
+            record = AnswerNote(served=served, caller=who, scope=scope, question=question, as_of=as_of)
+            return served, self._keep(record, choice, make)
 
-        return await self.work(whole)
+        with self._admitted():
+            served, kept = await self._compute(whole)
+            # The disk is waited for here and not in the worker thread: the next answer is computed meanwhile.
+            await asyncio.wrap_future(kept)
+            return served
 
     async def stream(
         self,
@@ -177,20 +165,21 @@ class Site:
 
         Raises:
             UnavailableError, SteelyardError: as `work`, and as the pipeline.
+            StoreError: its record could not be kept.
         """
-        sender, receiver = anyio.create_memory_object_stream[str | Served](max_buffer_size=STREAM_PIECES)
+        sender, receiver = anyio.create_memory_object_stream[tuple[str | Served, Future[None] | None]](STREAM_PIECES)
 
         def whole() -> None:
             gone = False
             choice = self.observer.choose(who)
             for piece in self.observer.streamed(who, choice, make):
+                kept = None
                 if isinstance(piece, Served):
                     record = AnswerNote(served=piece, caller=who, scope=scope, question=question)
-                    self.keep(record)
-                    self.observer.answered(record, choice, lambda line: last_of(make(line)))
+                    kept = self._keep(record, choice, lambda line: last_of(make(line)))
                 try:
                     if not gone:
-                        anyio.from_thread.run(sender.send, piece)
+                        anyio.from_thread.run(sender.send, (piece, kept))
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                     gone = True
 
@@ -202,18 +191,53 @@ class Site:
 
         task = asyncio.create_task(run())
         async with receiver:
-            async for piece in receiver:
+            async for piece, kept in receiver:
+                if kept is not None:
+                    await asyncio.wrap_future(kept)
                 yield piece
         await task
 
-    def keep(self, record: AnswerNote) -> None:
-        """Let the audit keep an answer, then tell the watchers."""
-        self.audit.note(record)
-        for watch in self.watchers:
-            try:
-                watch(record)
-            except SteelyardError:
-                log.exception("a watcher failed on answer %s", record.served.id)
+    def _keep(self, record: AnswerNote, choice: Choice, make: Callable[[Pipeline], Served]) -> Future[None]:
+        """Let the audit keep an answer; once it is kept, whoever watches is told."""
+
+        def told(done: Future[None]) -> None:
+            if done.exception() is None:
+                self.observer.answered(record, choice, make)
+
+        kept = self.audit.submit(record)
+        kept.add_done_callback(told)
+        return kept
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """A request among those that are under way, for at most `[serve] timeout_s`."""
+        serve = self.settings.serve
+        if self._waiting >= serve.waiting + self._threads:
+            raise UnavailableError(
+                "too many requests are waiting.",
+                status=503,
+                remedy="Try again in a moment.",
+                code="server.busy",
+                retry_after_s=BUSY_RETRY_S,
+            )
+        self._waiting += 1
+        try:
+            with anyio.fail_after(serve.timeout_s):
+                yield
+        except TimeoutError:
+            raise UnavailableError(
+                f"the answer took longer than {serve.timeout_s:g} s.",
+                status=504,
+                remedy="Ask less at once, or try again.",
+                code="server.timeout",
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    async def _compute(self, call: Callable[[], T]) -> T:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
 
 
 def cores() -> int:

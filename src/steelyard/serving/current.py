@@ -73,6 +73,12 @@ class Current:
                 self._turn.wait_for(lambda: not self._loading, PATIENCE_S)
             return self._pipeline or found
 
+    @property
+    def latest(self) -> Pipeline:
+        """The pipeline loaded last; waits for nothing and follows nothing. Only after `begin`."""
+        assert self._pipeline is not None
+        return self._pipeline
+
     def _is_due(self) -> bool:
         return self.failure is not None and monotonic() > self._retry_at
 

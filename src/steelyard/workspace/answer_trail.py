@@ -69,6 +69,7 @@ def answer_record(note: AnswerNote, *, keep_text: bool) -> AnswerRecord:
         handoff=served.handoff,
         label=served.label,
         text=note.question if keep_text else None,
+        as_of=None if note.as_of is None else note.as_of.isoformat(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from steelyard.candidates import CANDIDATES
@@ -37,6 +38,7 @@ class Running:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._loaded: OrderedDict[tuple[str, str, int, int | None], LoadedPart] = OrderedDict()
+        self._guard = Lock()
         state = parts.state
         self._pulse = Pulse((state.registry, state.corpus))
         self.current = Current(self._pulse.read, lambda: in_force(parts), self.load)
@@ -62,7 +64,24 @@ class Running:
         if toolbox.settings.corpus.store == "memory":
             # It knows what was ingested when it was filled, and nothing that another process did since.
             toolbox.__dict__.pop("store", None)
-            self._loaded.clear()
+            with self._guard:
+                self._loaded.clear()
+        return self._made(wanted)
+
+    def at(self, line: Pipeline, generation: int) -> Pipeline:
+        """The same versions on another generation, for a question about the past; who may see what is asked of the rules of now.
+
+        Raises:
+            NotFoundError: there is no such generation, or it is not kept any more.
+            ModelError, StoreError: as `load`.
+        """
+        if generation == line.in_force.generation:
+            return line
+        self.parts.toolbox.library.generation(generation)
+        return self._made(replace(line.in_force, generation=generation, pinned=True))
+
+    def _made(self, wanted: InForce) -> Pipeline:
+        toolbox = self.parts.toolbox
         search = toolbox.search(toolbox.encoder, wanted.generation) if wanted.generation else None
         loaded = {name: self._part(name, candidate, version, wanted) for name, candidate, version in wanted.versions}
         return Pipeline(
@@ -82,7 +101,8 @@ class Running:
         needs = CANDIDATES.part(candidate)
         on = wanted.generation if needs.needs_documents else None
         key = (component, candidate, version, on)
-        found = self._loaded.get(key)
+        with self._guard:
+            found = self._loaded.get(key)
         if found is None:
             record = self.parts.registry.get(component, candidate, version)
             made = self.parts.training.load(record, on)
@@ -91,10 +111,11 @@ class Running:
                 # What the first call loads is loaded now, so that no request waits for it.
                 made.predict(Request(text=WARM_UP), Scope())
             found = LoadedPart(record=record, task=task, candidate=made)
-        self._loaded[key] = found
-        self._loaded.move_to_end(key)
-        while len(self._loaded) > KEPT_PARTS:
-            self._loaded.popitem(last=False)
+        with self._guard:
+            self._loaded[key] = found
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > KEPT_PARTS:
+                self._loaded.popitem(last=False)
         return found
 
 
