@@ -358,11 +358,12 @@ def search(rows: Sequence[Row]) -> list[Table]:
             f"{row['races_at_98']} of {row['races']}",
             f"{row['evaluations_share'] * 100:.1f} %",
             str(row["broken"]),
+            str(row["over"]),
         )
         for row in rows
         if "missing" not in row
     ]
-    heads = ("data set", "grid:", "of the best, mean:", "lowest:", "races at 98 % or more:", "work:", "broken:")
+    heads = ("data set", "grid:", "of the best, mean:", "lowest:", "races at 98 % or more:", "work:", "broken:", "over:")
     return [(heads, lines)]
 
 

@@ -71,8 +71,13 @@ def bench_chunking(data_root: Path, cache: Path, progress: Progress) -> dict[str
 
 
 def choosing_part(data: RetrievalSet) -> RetrievalSet:
-    """The first half of the queries, with the documents relevant to them and others up to CHARACTERS."""
-    asked = halves(list(data.queries))[0]
+    """The half of the queries that may choose, within bounds."""
+    return bounded_part(data, 0)
+
+
+def bounded_part(data: RetrievalSet, half: int) -> RetrievalSet:
+    """One half of the queries (0 may choose, 1 is held out), with the documents relevant to them and others up to CHARACTERS."""
+    asked = halves(list(data.queries))[half]
     wanted = {name for query in asked for name, grade in data.qrels[query].items() if grade > 0}
     room = CHARACTERS - sum(len(version.text) for version in data.versions if version.document in wanted)
     others = [version for version in data.versions if version.document not in wanted]

@@ -24,7 +24,8 @@ class Configuration:
 class Searched:
     """The outcome: the best configuration found and its mean nDCG@10 on all questions asked, beside the one in use.
 
-    `evaluations` counts (configuration, question) pairs scored, `grid` what the full grid would have taken. `broken` are the
+    `current` is the cut in use with the best weight that was found for it: weights are chosen by every fit anyway. `evaluations` counts
+    (configuration, question) pairs scored, its own included; `grid` what the full grid would have taken. `broken` are the
     configurations that broke a constraint, with the reason; none of them is ever the best. `skipped` are cuts that the time did not allow.
     """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from steelyard.components.fusion import NEUTRAL_WEIGHT
-from steelyard.evaluation.config_search import WEIGHTS, grid, race
+from steelyard.evaluation.config_search import grid, race
 from steelyard.evaluation.retrieval_lab import GoldQuestion, RetrievalLab
 from steelyard.schema.progress import Report
 from steelyard.schema.scope import Scope
@@ -51,20 +52,24 @@ def search_configurations(parts: Parts, component: str, budget_s: float, report:
         return f"p95 {slow:.0f} ms, above {limit:g}" if limit is not None and slow > limit else None
 
     configurations = grid(cuts)
-    raced = race(configurations, names, lab.score, broken, seed=parts.settings.measure.seed)
-    current = _best_in_use(in_use, lab, names)
+    raced = race(configurations, names, lab.score, broken, seed=parts.settings.measure.seed, in_use=in_use)
     report(STAGE, len(cuts), len(cuts))
     if raced is None:
         return None
-    means = {one: _mean(lab, one, names) for one in (raced.best, current)}
-    best = raced.best if means[raced.best] > means[current] else current
+    evaluations, compared = raced.evaluations, raced.in_use
+    if (
+        compared is None
+    ):  # it breaks a constraint, so that it could not race; it is still what the winner is held against
+        current = Configuration(size=in_use[0], overlap=in_use[1], dense_weight=raced.best.dense_weight)
+        compared = current, fmean(lab.score(current, names))
+        evaluations += len(names)
     return Searched(
-        best=best,
-        ndcg=means[best],
-        current=current,
-        current_ndcg=means[current],
+        best=raced.best,
+        ndcg=raced.score,
+        current=compared[0],
+        current_ndcg=compared[1],
         questions=len(names),
-        evaluations=raced.evaluations,
+        evaluations=evaluations,
         grid=len(configurations) * len(names),
         seconds=perf_counter() - begin,
         broken=raced.broken,
@@ -91,14 +96,3 @@ def _affordable(
         longest = max(longest, perf_counter() - start)
         done.append(cut)
     return done, skipped
-
-
-def _best_in_use(cut: tuple[int, int], lab: RetrievalLab, names: list[str]) -> Configuration:
-    """The cut in use with its best weight: weights are chosen by every fit anyway, so only the cut is in question."""
-    able = [Configuration(size=cut[0], overlap=cut[1], dense_weight=weight) for weight in WEIGHTS]
-    return max(able, key=lambda one: _mean(lab, one, names))
-
-
-def _mean(lab: RetrievalLab, one: Configuration, names: list[str]) -> float:
-    scores = lab.score(one, names)
-    return sum(scores) / len(scores)
