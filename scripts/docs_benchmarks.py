@@ -363,7 +363,7 @@ def search(rows: Sequence[Row]) -> list[Table]:
         for row in rows
         if "missing" not in row
     ]
-    heads = ("data set", "grid:", "of the best, mean:", "lowest:", "races at 98 % or more:", "work:", "broken:", "over:")
+    heads = ("data set", "grid:", "of the best, mean:", "lowest:", "at 98 %:", "work:", "broken:", "over:")
     return [(heads, lines)]
 
 

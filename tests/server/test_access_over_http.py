@@ -163,7 +163,7 @@ class Doors:
             self.compare(path, asker, found, expected, whole=True)
 
     def pages(self, asker: Asker, expected: set[Copy]) -> None:
-        for kind in ("answer", "search", "message"):
+        for kind in ("answer", "search", "pipeline"):
             shown = html.unescape(self.call(asker, "POST", "/ask", data={"text": QUESTION, "kind": kind}).text)
             names = set(DOCUMENT.findall(shown))
             seen = {one for one in self.world.copies if one.document in names}

@@ -126,7 +126,14 @@ def test_feedback_of_anothers_answer_is_not_taken(door: Door) -> None:
     asked = door.call("POST", "/api/ask", {"question": "How long may I keep a drill?"}, key="both").json()
     form = {"request": asked["trace_id"], "verdict": "wrong"}
     other = {"Authorization": f"Bearer {door.keys['ask']}"}
-    assert door.client.post("/ask/feedback", data=form, headers=other).status_code == 404
+    refused = [
+        door.client.post("/ask/feedback", data={**form, "request": one}, headers=other)
+        for one in (asked["trace_id"], asked["trace_id"][:8], "0" * 32, "")
+    ]
+    # Another's answer, a part of its id, and one that was never given look the same.
+    assert {(one.status_code, one.text.replace(one.headers["x-request-id"], "")) for one in refused} == {
+        (404, refused[0].text.replace(refused[0].headers["x-request-id"], ""))
+    }
     own = {"Authorization": f"Bearer {door.keys['both']}"}
     done = door.client.post("/ask/feedback", data=form, headers=own, follow_redirects=False)
     assert done.headers["location"] == "/ask?noted"

@@ -228,8 +228,13 @@ def source_context(found: DocumentVersion, start: int, end: int) -> dict[str, An
     }
 
 
-def tries(site: Site) -> list[str]:
-    """A few questions that the answer component learned from; of the sealed rows none is shown."""
+def tries(site: Site, who: Caller) -> list[str]:
+    """A few questions that the answer component learned from, for operators: a question may tell what somebody else may read.
+
+    Of the sealed rows none is shown.
+    """
+    if not who.may(OPERATE):
+        return []
     examples = site.running.parts.examples
     for name, settings in site.settings.components.items():
         if settings.task == "answer":
