@@ -19,7 +19,7 @@ import pytest
 from corpus_bench import Bench
 from edit_histories import ENCODER, RULES, State, edited, put, started
 
-from steelyard.corpus import sources
+from steelyard.corpus import history
 from steelyard.corpus.retention import Policy, compact
 from steelyard.schema.corpus import Hit, Passage
 from steelyard.schema.scope import Access, Scope
@@ -116,8 +116,7 @@ def quick_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_generation_of_a_random_history_is_that_of_an_index_from_scratch(quick_folder, monkeypatch, chunk):
     # The folder is in no repository; git would say so in a process of its own, ten thousand times.
-    monkeypatch.setattr(sources, "repository", lambda folder: None, raising=False)
-    monkeypatch.setattr(sources.history, "repository", lambda folder: None)
+    monkeypatch.setattr(history, "repository", lambda folder: None)
     made = 0
     for seed in range(chunk, HISTORIES, CHUNKS):
         folder = quick_folder / str(seed)

@@ -22,7 +22,7 @@ from steelyard.corpus.parsing import format_of
 from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.pool import ParseWorker
 from steelyard.corpus.passages import SplitSettings, spans
-from steelyard.corpus.sources import scan
+from steelyard.corpus.scanning import scan
 from steelyard.schema.corpus import DocumentVersion
 from steelyard.schema.scope import Access
 

@@ -9,10 +9,11 @@ import time
 import pytest
 from corpus_bench import HashEncoder
 
-from steelyard.corpus import seen_files, sources
+from steelyard.corpus import scanning, seen_files
 from steelyard.corpus.freshness import Freshness
+from steelyard.corpus.scanning import scan
 from steelyard.corpus.seen_files import SeenFiles, open_sources, read_whole
-from steelyard.corpus.sources import SourceRule, scan
+from steelyard.corpus.sources import SourceRule
 
 DOCS = [SourceRule(path="docs", allow=("everyone",))]
 LONG_AGO = time.time() - 3600
@@ -40,7 +41,7 @@ def reads(monkeypatch):
         opened.append(os.path.basename(path))
         return read_whole(path, max_bytes)
 
-    monkeypatch.setattr(sources, "read_whole", counting)
+    monkeypatch.setattr(scanning, "read_whole", counting)
     return opened
 
 
@@ -139,7 +140,7 @@ def test_20_000_unchanged_documents_are_neither_read_nor_parsed_nor_embedded(ben
         raise AssertionError(f"an unchanged file was read: {arguments}")
 
     bench.encoder = HashEncoder()
-    monkeypatch.setattr(sources, "read_whole", refuse)
+    monkeypatch.setattr(scanning, "read_whole", refuse)
     report = bench.ingest()
     assert (report.unchanged, report.parsed, report.embedded, report.generation) == (20_000, 0, 0, 1)
     assert bench.encoder.encoded == []

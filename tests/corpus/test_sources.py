@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from corpus_bench import git
 
-from steelyard.corpus.sources import SourceRule, scan, snapshot
+from steelyard.corpus.past_sources import snapshot
+from steelyard.corpus.scanning import scan
+from steelyard.corpus.sources import SourceRule
 from steelyard.schema.errors import ConfigError, NotFoundError
 from steelyard.schema.scope import Access
 

@@ -13,7 +13,10 @@ from steelyard.schema.control import DocumentRule
 
 @dataclass
 class Plan:
-    """What comes, goes, stays and fails; the counts are those of `IngestReport`. `rules` are the access rules of all that was read."""
+    """What comes, goes, stays and fails; the counts are those of `IngestReport`. `rules` are the access rules of all that was read.
+
+    `held` is how many documents the newest generation has, `members` those of them that were looked at.
+    """
 
     added: list[Member] = field(default_factory=list)
     retired: list[Member] = field(default_factory=list)
@@ -27,6 +30,7 @@ class Plan:
     parsed: int = 0
     rules: dict[str, DocumentRule] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
+    held: int = 0
 
     @property
     def changes(self) -> bool:

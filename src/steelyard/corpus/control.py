@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,9 @@ from steelyard.corpus.patterns import is_plain, matches
 from steelyard.schema.control import AccessDelta, ControlChange, DocumentRule, Effect, Erasure, OperatorRule, RuleStep
 from steelyard.schema.errors import UserError
 from steelyard.schema.scope import NOBODY, Access, Scope, principal
+
+FEW = 500
+"""Documents up to which their rules are asked for by name; reading all of them is quicker than asking for more."""
 
 _PUT_EFFECTIVE = (
     "INSERT INTO effective VALUES (:document, :allow, :deny, :epoch) ON CONFLICT DO UPDATE SET "
@@ -115,8 +118,9 @@ class Control:
         """
         # Compared as they are stored: most documents of a source share one rule, and reading it back twenty thousand times would
         # take longer than the rest of an ingest.
-        query = "SELECT document, allow, deny, steps FROM rule"
-        known = {document: tuple(row) for document, *row in self._connection.execute(query).fetchall()}
+        few = rules.keys() if len(rules) <= FEW else None
+        rows = self._database.named("SELECT document, allow, deny, steps FROM rule", "document", few)
+        known = {document: tuple(row) for document, *row in rows}
         fresh = {document: rule for document, rule in rules.items() if known.get(document) != layout.packed_rule(rule)}
         if not fresh:
             return {}
@@ -126,7 +130,7 @@ class Control:
                 "INSERT OR REPLACE INTO rule VALUES (?, ?, ?, ?)",
                 [(document, *layout.packed_rule(rule)) for document, rule in fresh.items()],
             )
-            self._refresh(step, fresh.keys().__contains__)
+            self._refresh(step, fresh.keys().__contains__, fresh.keys())
         return {document: access for document, access in before.items() if self.access(document) != access}
 
     def touch(self, documents: Iterable[str]) -> None:
@@ -303,8 +307,10 @@ class Control:
             put_change(connection, (epoch, at, by, kind, subject, why, json.dumps(detail, ensure_ascii=False)))
             yield _Step(connection, epoch, at)
 
-    def _refresh(self, step: _Step, concerned: Callable[[str], bool]) -> list[str]:
-        """Work out again who may see the documents that are concerned; which of them changed."""
+    def _refresh(
+        self, step: _Step, concerned: Callable[[str], bool], names: Collection[str] | None = None
+    ) -> list[str]:
+        """Work out again who may see the documents that are concerned, `names` if given; which of them changed."""
         connection = step.connection
         said = [
             layout.operator_rule(row)
@@ -312,7 +318,8 @@ class Control:
         ]
         erased = {row[0] for row in connection.execute("SELECT document FROM erasure WHERE version = ''")}
         changed = []
-        for document, *row in connection.execute("SELECT document, allow, deny FROM rule").fetchall():
+        few = names if names is not None and len(names) <= FEW else None
+        for document, *row in self._database.named("SELECT document, allow, deny FROM rule", "document", few):
             if not concerned(document):
                 continue
             access = NOBODY if document in erased else with_operators(layout.access(*row), said, document)

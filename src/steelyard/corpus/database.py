@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from steelyard.schema.errors import StoreError
+
+NAMES = 500
+"""Names in one condition; SQLite takes at least 999 parameters."""
 
 BUSY_S = 30.0
 """How long a writer waits for another; the longest transaction here is well under a second."""
@@ -91,6 +94,7 @@ class Database:
         self._guard = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._migrate(migrations)
+        self._file = _identity(path)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -113,6 +117,18 @@ class Database:
             self._local.connection = found
             with self._guard:
                 self._open.append(found)
+        return found
+
+    def named(self, query: str, column: str, names: Collection[str] | None) -> list[Any]:
+        """The rows of a query without a condition, or of those alone whose `column` is one of `names`."""
+        if names is None:
+            return list(self.connection.execute(query).fetchall())
+        found: list[Any] = []
+        listed = list(names)
+        for start in range(0, len(listed), NAMES):
+            some = listed[start : start + NAMES]
+            marks = ",".join("?" * len(some))
+            found += self.connection.execute(f"{query} WHERE {column} IN ({marks})", some).fetchall()
         return found
 
     @contextmanager
@@ -159,6 +175,10 @@ class Database:
             return [error.message]
         return [text for text in found if text != "ok"]
 
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was opened; what is written into one that was removed is lost."""
+        return self._file is not None and _identity(self.path) == self._file
+
     def close(self) -> None:
         """Close every thread's connection; the object can be used again and opens new ones."""
         with self._guard:
@@ -184,6 +204,14 @@ class Database:
                 for statement in _statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO migration VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _statements(script: str) -> Iterator[str]:

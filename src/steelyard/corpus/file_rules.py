@@ -36,7 +36,7 @@ class FileRules:
     sources: tuple[SourceRule, ...]
     lines: tuple[RuleLine, ...] = ()
     # Documents that say nothing of themselves share their rules: few of them, whatever the number of documents.
-    _shared: dict[tuple[str, tuple[RuleLine, ...]], DocumentRule | None] = field(default_factory=dict)
+    _shared: dict[tuple[str, tuple[RuleLine, ...]], DocumentRule | None] = field(default_factory=dict, compare=False)
 
     def rule(
         self, document: str, source: str, allow: Sequence[str] | None, deny: Sequence[str] | None
@@ -69,10 +69,15 @@ class FileRules:
             access = effective(access, step.allow, step.deny)
         return DocumentRule(access=access, steps=tuple(steps))
 
-    def withdrawn(self, control: Control, read: Collection[str], root: Path) -> dict[str, DocumentRule]:
-        """The rules of the documents that are not among those `read`, where the files say something else of them by now."""
+    def withdrawn(
+        self, control: Control, read: Collection[str], root: Path, among: Collection[str] | None = None
+    ) -> dict[str, DocumentRule]:
+        """The rules of the documents that are not among those `read`, where the files say something else of them by now.
+
+        Of those in `among`, or of all.
+        """
         found = {}
-        for document in control.documents():
+        for document in control.documents() if among is None else sorted(among):
             before = None if document in read else control.rule(document)
             rule = before and self.again(document, before, root)
             if rule is not None and rule != before:

@@ -64,12 +64,19 @@ class Freshness:
         return layout.moment(row[0]) if row else None
 
     def record(
-        self, rules: Sequence[SourceRule], root: Path, listing: Listing, touched: Mapping[str, str], generation: int
+        self,
+        rules: Sequence[SourceRule],
+        root: Path,
+        listing: Listing,
+        touched: Mapping[str, str],
+        generation: int,
+        until: datetime,
     ) -> None:
         """Record the scan that gave `listing`, and how long the changes that `generation` now answers from had to wait.
 
         `touched` names the source of each document that changed. What lay there unchanged when its source was scanned before came in
-        by another way (a new rule, another encoder) and is no wait; nor is anything that the first scan of a source finds.
+        by another way (a new rule, another encoder) and is no wait; nor is anything that the first scan of a source finds. No change
+        of before `until` is left to be looked at.
         """
         now = time.time()
         stamps = {file.document: file.changed_ns for file in listing.files}
@@ -83,16 +90,24 @@ class Freshness:
         counts = dict.fromkeys((rule.path for rule in rules), 0)
         for file in listing.files:
             counts[file.source] += 1
-        self._write(counts, listing.as_of, generation, waits)
+        self._write(counts if listing.looked is None else None, until, generation, waits)
 
     def _write(
-        self, documents: Mapping[str, int], at: datetime, generation: int, waits: Mapping[str, Sequence[float]]
+        self,
+        documents: Mapping[str, int] | None,
+        at: datetime,
+        generation: int,
+        waits: Mapping[str, Sequence[float]],
     ) -> None:
         begun = layout.stamp(at)
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM scanned")
-            rows = [(source, begun, count) for source, count in documents.items()]
-            connection.executemany("INSERT INTO scanned VALUES (?, ?, ?)", rows)
+            if documents is None:
+                # How many files a source has is counted when all of it is looked at.
+                connection.execute("UPDATE scanned SET at = max(at, ?)", (begun,))
+            else:
+                connection.execute("DELETE FROM scanned")
+                rows = [(source, begun, count) for source, count in documents.items()]
+                connection.executemany("INSERT INTO scanned VALUES (?, ?, ?)", rows)
             for source, seconds in waits.items():
                 connection.execute(
                     "INSERT INTO lag (source, generation, at, documents, seconds) VALUES (?, ?, ?, ?, ?)",

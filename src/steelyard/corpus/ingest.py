@@ -11,20 +11,23 @@ from itertools import islice
 from pathlib import Path
 
 from steelyard.corpus.changes import Plan, compare
+from steelyard.corpus.control import Control
 from steelyard.corpus.enforcing import Enforcing
 from steelyard.corpus.file_rules import FileRules
 from steelyard.corpus.filling import Counted, cut_all, fill, passages_of
 from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.interface import Encoder, Index, Progress, ProgressCallback, silent
+from steelyard.corpus.kept import Burst, Kept
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits, ParseError
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.passages import SplitSettings, passage_id
-from steelyard.corpus.seen_files import SeenFiles, open_sources
+from steelyard.corpus.past_sources import snapshot
+from steelyard.corpus.scanning import look_again, scan
+from steelyard.corpus.seen_files import SeenFiles
 from steelyard.corpus.sidecar import follow_files
-from steelyard.corpus.sources import Listing, SourceFile, SourceRule, scan, snapshot
+from steelyard.corpus.sources import Listing, SourceFile, SourceRule
 from steelyard.corpus.staging import Content, Member, Staging, Step
-from steelyard.corpus.vectors import VectorCache
 from steelyard.schema.corpus import Generation, IngestReport
 from steelyard.schema.errors import UserError
 
@@ -52,6 +55,8 @@ def ingest(
     progress: ProgressCallback = silent,
     at: datetime | None = None,
     parsers: ParsePool | None = None,
+    kept: Kept | None = None,
+    burst: Burst | None = None,
 ) -> IngestReport:
     """Bring the corpus to what the sources hold, and let it answer.
 
@@ -64,7 +69,8 @@ def ingest(
 
     `root` is the workspace folder that the rules' paths start from. `at` (aware) replays: the sources as git held them then; replay
     goes forward in time only. `parsers` are processes that the caller keeps for several ingests, of the same limits; without them some
-    are started when there is something to parse.
+    are started when there is something to parse. `kept` is what a caller that follows the sources keeps between ingests, and `burst`
+    what it heard of: then nothing else is looked at, unless access rules, encoder or splitting are others than they were.
 
     Raises:
         DataError: a rules file or the group file has problems; all of them are named, and nothing was changed.
@@ -75,31 +81,39 @@ def ingest(
     settings = settings or IngestSettings()
     staging = Staging(library)
     with staging.lock(), contextlib.ExitStack() as closing:
+        kept = kept or closing.enter_context(contextlib.closing(Kept(library.path)))
         _discard_left_over(staging, index)
         newest = library.newest()
-        members = staging.members()
-        sources = closing.enter_context(contextlib.closing(open_sources(library.path)))
-        listing = _listing(rules, root, settings, members, newest, at, SeenFiles(sources))
-        files = follow_files(rules, root, library.control)
+        remade = newest is not None and (newest.encoder, newest.splitting) != (encoder.name, settings.splitting.name)
+        look = _Look(rules, root, settings, newest, at, staging, SeenFiles(kept.sources))
+        documents = None if remade or newest is None else kept.documents(burst, rules, root)
+        members, listing, files = look.with_rules(documents, library.control, kept)
         plan = _plan(listing, members, library, staging, files, settings, progress, parsers)
-        plan.rules |= files.withdrawn(library.control, plan.rules, root)
+        plan.rules |= files.withdrawn(library.control, plan.rules, root, listing.looked)
         enforcing = Enforcing(library.control, plan.rules)
-        remade = newest is not None and (newest.encoder != encoder.name or newest.splitting != settings.splitting.name)
         if newest is not None and not remade and not plan.changes:
             staging.note_failing(plan.failing)
             enforcing.close(())
             made, embedded = library.generation(library.in_force()), 0
         else:
-            vectors = closing.enter_context(contextlib.closing(VectorCache(library.path.with_name("vectors.sqlite"))))
             made, embedded = _next_generation(
-                plan, newest, staging, enforcing, index, encoder, settings, vectors, progress, listing.as_of
+                plan, newest, staging, enforcing, index, encoder, settings, kept, progress, listing.as_of
             )
         enforcing.open(index)
         _count_access(plan, enforcing.changed)
         if at is None:
-            touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
-            Freshness(sources).record(rules, root, listing, touched, made.number)
+            _note(look, listing, files, plan, made.number, kept, burst)
     return _report(plan, made, embedded, time.perf_counter() - begin)
+
+
+def _note(
+    look: _Look, listing: Listing, files: FileRules, plan: Plan, number: int, kept: Kept, burst: Burst | None
+) -> None:
+    """Record a look at the sources of now that ended well."""
+    touched = {member.document: member.source for member in (*plan.retired, *plan.added)}
+    until = burst.until if burst and listing.looked is not None else listing.as_of
+    Freshness(kept.sources).record(look.rules, look.root, listing, touched, number, until)
+    kept.note(files, listing.aliases, everything=listing.looked is None)
 
 
 def _discard_left_over(staging: Staging, index: Index) -> None:
@@ -127,25 +141,48 @@ def _report(plan: Plan, made: Generation, embedded: int, seconds: float) -> Inge
     )
 
 
-def _listing(
-    rules: Sequence[SourceRule],
-    root: Path,
-    settings: IngestSettings,
-    members: dict[str, Member],
-    newest: Generation | None,
-    at: datetime | None,
-    seen: SeenFiles,
-) -> Listing:
-    known = {document: (member.content.version, member.valid_from) for document, member in members.items()}
-    if at is None:
-        return scan(rules, root, known=known, max_bytes=settings.limits.file_bytes, seen=seen)
-    if newest is not None and at < newest.as_of:
-        raise UserError(
-            f"the corpus already shows {newest.as_of.date()}; it cannot go back to {at.date()}.",
-            remedy="Replay a history forward, into a library of its own.",
-            code="corpus.replay_backwards",
-        )
-    return snapshot(rules, root, at, known=known, max_bytes=settings.limits.file_bytes)
+@dataclass(frozen=True)
+class _Look:
+    """The look at the sources that one ingest takes: at some documents or at all of them, now or at `date`."""
+
+    rules: Sequence[SourceRule]
+    root: Path
+    settings: IngestSettings
+    newest: Generation | None
+    date: datetime | None
+    staging: Staging
+    seen: SeenFiles
+
+    def with_rules(
+        self, documents: frozenset[str] | None, control: Control, kept: Kept
+    ) -> tuple[dict[str, Member], Listing, FileRules]:
+        """What `at` gives, and the access rules in files; where those are others than they were, all documents are looked at."""
+        members, listing = self.at(documents)
+        files = follow_files(self.rules, self.root, control)
+        if documents is not None and not kept.holds(files):
+            members, listing = self.at(None)
+        return members, listing, files
+
+    def at(self, documents: frozenset[str] | None) -> tuple[dict[str, Member], Listing]:
+        """The members of these names, or all, and what the sources hold of them."""
+        members = self.staging.members(documents)
+        known = {document: (member.content.version, member.valid_from) for document, member in members.items()}
+        max_bytes = self.settings.limits.file_bytes
+        if self.date is not None:
+            self._require_forward(self.date)
+            return members, snapshot(self.rules, self.root, self.date, known=known, max_bytes=max_bytes)
+        if documents is not None:
+            listing = look_again(self.rules, self.root, documents, known=known, max_bytes=max_bytes, seen=self.seen)
+            return members, listing
+        return members, scan(self.rules, self.root, known=known, max_bytes=max_bytes, seen=self.seen)
+
+    def _require_forward(self, date: datetime) -> None:
+        if self.newest is not None and date < self.newest.as_of:
+            raise UserError(
+                f"the corpus already shows {self.newest.as_of.date()}; it cannot go back to {date.date()}.",
+                remedy="Replay a history forward, into a library of its own.",
+                code="corpus.replay_backwards",
+            )
 
 
 def _count_access(plan: Plan, changed: set[str]) -> None:
@@ -184,6 +221,11 @@ def _plan(
 ) -> Plan:
     """Compare the sources with the newest generation, parsing the bytes that were never seen."""
     plan = Plan(failing=list(listing.failed), members=members)
+    plan.held = staging.count()
+    # What this look leaves alone: it stays in the corpus, and among the failures.
+    plan.unchanged = plan.held - len(members)
+    if listing.looked is not None:
+        plan.failing += [one for one in library.failing() if one[0] not in listing.looked]
     contents: dict[str, Content] = {}
     refused = _erased(listing, library, plan)
     dated = {file.document: file for file in listing.files if file.document not in refused}
@@ -259,17 +301,17 @@ def _next_generation(
     index: Index,
     encoder: Encoder,
     settings: IngestSettings,
-    vectors: VectorCache,
+    kept: Kept,
     progress: ProgressCallback,
     as_of: datetime,
 ) -> tuple[Generation, int]:
     """Stage and commit the next generation; it, and how many passages were embedded."""
-    left = {member.document for member in plan.retired}
-    current = [member for document, member in plan.members.items() if document not in left] + plan.added
     incoming, outgoing, held = plan.added, plan.retired, newest.passages if newest else 0
     if newest is not None and (newest.encoder, newest.splitting) != (encoder.name, settings.splitting.name):
         # Vectors and passages of another make never mix with these: the whole index is made anew.
-        incoming, outgoing = current, list(plan.members.values())
+        left = {member.document for member in plan.retired}
+        incoming = [member for document, member in plan.members.items() if document not in left] + plan.added
+        outgoing = list(plan.members.values())
     epoch = enforcing.close(member.document for member in plan.retired)
     incoming = [replace(member, access=enforcing.access(member.document)) for member in incoming]
     retire = [name for member in outgoing for name in _passage_ids(member, staging, newest)]
@@ -280,14 +322,14 @@ def _next_generation(
         as_of=as_of,
         encoder=encoder.name,
         splitting=settings.splitting.name,
-        documents=len(current),
+        documents=plan.held - len(plan.retired) + len(plan.added),
         passages=held - len(retire) + count,
     )
     staging.begin(made.number)
     embedded = 0
     if count or retire:
         parts = passages_of(incoming, staging, settings.splitting)
-        embedded = fill(index, made.number, parts, retire, encoder, vectors, Counted(progress, count))
+        embedded = fill(index, made.number, parts, retire, encoder, kept.vectors, Counted(progress, count))
         enforcing.settle(epoch, [member.document for member in incoming])
     staging.commit(Step(generation=made, added=plan.added, retired=plan.retired, failing=plan.failing))
     return made, embedded

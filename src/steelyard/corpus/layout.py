@@ -98,6 +98,8 @@ VERSION_COLUMNS = (
     "c.headings, c.pages, c.blocks"
 )
 VERSION_TABLES = "member m JOIN content c ON c.id = m.content"
+LIVE_TABLES = "(SELECT * FROM member WHERE retired IS NULL) m JOIN content c ON c.id = m.content"
+"""The members of the newest generation with their contents."""
 HELD = "m.added <= :number AND (m.retired IS NULL OR m.retired > :number)"
 """Whether generation `:number` holds a member."""
 GENERATION_COLUMNS = "number, created_at, as_of, encoder, splitting, documents, passages"

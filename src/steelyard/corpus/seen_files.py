@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,14 +71,13 @@ class SeenFiles:
         self._database = database
         self._before: dict[str, Sighting] = {}
 
-    def load(self) -> Mapping[str, Sighting]:
-        """Every sighting, by document."""
-        rows = self._database.connection.execute(
-            "SELECT document, device, inode, size, modified_ns, changed_ns, version, valid_from FROM seen"
-        )
+    def load(self, documents: Collection[str] | None = None) -> Mapping[str, Sighting]:
+        """The sightings of these documents, or of all, by document."""
+        query = "SELECT document, device, inode, size, modified_ns, changed_ns, version, valid_from FROM seen"
+        rows = self._database.named(query, "document", documents)
         self._before = {
             document: Sighting(device, inode, size, modified_ns, changed_ns, version, layout.moment(date))
-            for document, device, inode, size, modified_ns, changed_ns, version, date in rows.fetchall()
+            for document, device, inode, size, modified_ns, changed_ns, version, date in rows
         }
         return self._before
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 
 from steelyard.corpus import layout
 from steelyard.corpus.database import broken
@@ -105,14 +106,18 @@ class Staging:
 
     # Reading
 
-    def members(self) -> dict[str, Member]:
-        """The documents of the newest generation by name."""
+    def count(self) -> int:
+        """How many documents the newest generation has."""
+        return int(self._connection.execute("SELECT count(*) FROM member WHERE retired IS NULL").fetchone()[0])
+
+    def members(self, documents: Collection[str] | None = None) -> dict[str, Member]:
+        """The documents of the newest generation by name, in order; of these names, or all."""
         query = (
             "SELECT m.id, m.document, m.source, m.allow, m.deny, m.valid_from, c.id, c.version, c.format, c.allow, c.deny "
-            f"FROM {layout.VERSION_TABLES} WHERE m.retired IS NULL ORDER BY m.document"
+            f"FROM {layout.LIVE_TABLES}"
         )
         found = {}
-        for row in self._connection.execute(query).fetchall():
+        for row in sorted(self._database.named(query, "m.document", documents), key=itemgetter(1)):
             number, document, source, allow, deny, valid_from = row[:6]
             found[document] = Member(
                 id=number,

@@ -71,6 +71,10 @@ class VectorCache:
         """Leave nothing of removed vectors in the file."""
         self._database.shrink()
 
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was opened."""
+        return self._database.is_there()
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

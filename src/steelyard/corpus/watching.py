@@ -1,4 +1,4 @@
-"""Follows the sources: says when something in them may have changed, once for each burst of changes."""
+"""Follows the sources: says what in them may have changed, once for each burst of changes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from steelyard.corpus.kept import Burst
 from steelyard.corpus.parsing import format_of
 from steelyard.corpus.sources import SourceRule
 
-QUIET_MS = 100
+QUIET_MS = 50
 """A burst ends when nothing happened for this long: longer than an editor takes from its temporary file to the final name."""
 LONGEST_BURST_MS = 3000
 """Of changes that never stop, what came so far is taken after this long."""
@@ -22,6 +24,10 @@ TICK_MS = 200
 """How often the single files beside the sources are looked at, and how soon a wish to end is heard."""
 RESCAN_S = 60.0
 """All sources are looked at this often whatever was heard: events get lost when a queue overflows or another machine writes."""
+UNDISTURBED_S = 3.0
+"""That look waits until nothing was heard for this long, so that it is not between a change and its answer; but not for more than
+LONGEST_RESCAN_S."""
+LONGEST_RESCAN_S = 600.0
 POLL_S = 2.0
 """How often the sources are looked at where the system cannot report changes."""
 PATIENCE_S = 30.0
@@ -33,7 +39,8 @@ class Watching:
 
     A context manager. The system's own reports are used where they work (inotify, FSEvents). Where they do not (a file system without
     them, too many folders), or when `poll_s` is given, the sources are looked at every `poll_s` seconds instead, and `polling` says so.
-    It only says that something may have changed: the ingest that follows finds out what, and costs nothing when it was nothing.
+    It only says where something may have changed: the ingest that follows finds out what, and costs nothing when it was nothing. Where
+    more than single documents may have (a folder came or went, rules, settings, reports that were missed), it says so.
     """
 
     def __init__(
@@ -46,6 +53,9 @@ class Watching:
         self._ended = threading.Event()
         self._ready = threading.Event()
         self._changed = threading.Event()
+        self._guard = threading.Lock()
+        self._paths: set[str] | None = set()
+        self._until = datetime.now(UTC)
         # A thread of its own keeps the system's queue empty while an ingest runs, and whatever comes then is one burst.
         self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
 
@@ -62,19 +72,30 @@ class Watching:
         self._ended.set()
         self._thread.join()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether something may have changed since the last call that said so; waits up to `seconds` for it."""
-        changed = self._changed.wait(seconds)
-        if changed:
+    def wait(self, seconds: float) -> Burst | None:
+        """What may have changed since the last call that said so, None when nothing did; waits up to `seconds` for it."""
+        if not self._changed.wait(seconds):
+            return None
+        with self._guard:
             self._changed.clear()
-        return changed
+            paths, self._paths = self._paths, set()
+            return Burst(paths=None if paths is None else frozenset(paths), until=self._until)
+
+    def _tell(self, paths: Iterable[str] | None) -> None:
+        """Add paths to the burst that `wait` gives next; None for anything."""
+        with self._guard:
+            if paths is None or self._paths is None:
+                self._paths = None
+            else:
+                self._paths.update(paths)
+            self._changed.set()
 
     def _follow(self) -> None:
         while not self._ended.is_set():
             if self.polling:
                 self._ready.set()
                 if not self._ended.wait(self._poll_s):
-                    self._changed.set()
+                    self._tell(None)
                 continue
             try:
                 self._listen()
@@ -87,7 +108,7 @@ class Watching:
         # Imported late: a compiled library that only a follower needs.
         from watchfiles import watch
 
-        state, looked_at = self._look(), time.monotonic()
+        state, looked_at, heard_at = self._look(), time.monotonic(), 0.0
         folders = set(_folders(self._tops))
         if not folders:
             self._ready.set()
@@ -109,19 +130,26 @@ class Watching:
             recursive=trees,
             ignore_permission_denied=True,
         ):
-            paths = [path for _, path in changes if not self._hidden(path)]
-            now = self._look()
-            due = time.monotonic() - looked_at > RESCAN_S
+            until = datetime.now(UTC)
+            paths = {path for _, path in changes if not self._hidden(path)}
+            now, clock = self._look(), time.monotonic()
+            quiet = clock - heard_at > UNDISTURBED_S or clock - looked_at > LONGEST_RESCAN_S
+            due = clock - looked_at > RESCAN_S and quiet
             fresh = any(path not in folders and os.path.isdir(path) for path in paths)
-            if now != state or due or fresh or any(_matters(path, folders) for path in paths):
-                self._changed.set()
-                looked_at = time.monotonic()
+            if now != state or due or fresh or not paths.isdisjoint(folders):
+                self._tell(None)
+                looked_at = clock
+            elif documents := [path for path in paths if format_of(path) is not None]:
+                self._tell(documents)
+                heard_at = clock
+            with self._guard:
+                self._until = until
             if fresh or now[0] != state[0]:
                 return
             state = now
             if not heard:
                 if self._ready.is_set():
-                    self._changed.set()  # begun anew: what came between the two listenings was not heard
+                    self._tell(None)  # begun anew: what came between the two listenings was not heard
                 heard = True
                 self._ready.set()
 
@@ -160,11 +188,6 @@ def _folders(tops: Iterable[Path]) -> Iterator[str]:
                 ]
         except OSError:
             continue
-
-
-def _matters(path: str, folders: set[str]) -> bool:
-    """Whether a change of this path can change the corpus: a document, or a folder that came or went."""
-    return format_of(path) is not None or path in folders
 
 
 def _identity(path: Path, *, content: bool) -> object:

@@ -21,7 +21,8 @@ from steelyard.corpus.library import Library
 from steelyard.corpus.mending import cut_again, read_again, set_aside
 from steelyard.corpus.passages import SplitSettings
 from steelyard.corpus.rebuild import rebuild
-from steelyard.corpus.sources import SourceRule, scan
+from steelyard.corpus.scanning import scan
+from steelyard.corpus.sources import SourceRule
 from steelyard.corpus.staging import Staging
 from steelyard.corpus.vectors import VectorCache
 from steelyard.models.interface import Encoder

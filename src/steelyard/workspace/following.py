@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from steelyard.config import FILE_NAME, Settings, load_settings
 from steelyard.corpus.freshness import Freshness
+from steelyard.corpus.kept import Burst, Kept
 from steelyard.corpus.parsing.pool import ParsePool
-from steelyard.corpus.seen_files import open_sources
 from steelyard.corpus.sidecar import GROUPS_FILE, RULES_FILE
 from steelyard.corpus.sources import SourceRule
 from steelyard.corpus.watching import Watching
@@ -121,6 +121,7 @@ class _Follower:
         self._toolbox.require_documents()
         # One process is kept warm: most bursts are one file, and starting one takes longer than reading it.
         self._parsers = ParsePool(parse_limits(self._settings))
+        self._kept = Kept(self._state.corpus)
         self._failures = 0
         self._failing: tuple[tuple[str, str], ...] | None = None
         self._untidy_since: float | None = None
@@ -136,42 +137,48 @@ class _Follower:
                 if not begun:
                     self._tell(Followed(event="watching", at=datetime.now(UTC), polling=watching.polling))
                     begun = True
-                self._look()
-                while not self._settings_changed() and self._waited(watching):
-                    self._look()
+                self._look(None)
+                while not self._settings_changed() and (burst := self._heard(watching)):
+                    self._look(burst)
 
     def close(self) -> None:
         """Say that nobody follows the sources any more, and close the files."""
-        with contextlib.suppress(SteelyardError), self._freshness() as freshness:
-            freshness.ended()
+        with contextlib.suppress(SteelyardError):
+            Freshness(self._kept.sources).ended()
+        self._kept.close()
         self._parsers.close()
         self._toolbox.close()
 
-    def _waited(self, watching: Watching) -> bool:
-        """Wait for a change, or for the time of the next try; False when it is time to stop or to read the settings again."""
+    def _heard(self, watching: Watching) -> Burst | None:
+        """Wait for a change, or for the time of the next try; None when it is time to stop or to read the settings again."""
         until = time.monotonic() + self._retry_s() if self._failures else float("inf")
         sign = time.monotonic() + SIGN_OF_LIFE_S
         while not self._stop.is_set():
-            if watching.wait(TICK_S) or time.monotonic() >= until:
-                return not self._settings_changed()
+            burst = watching.wait(TICK_S)
+            if burst is None and time.monotonic() >= until:
+                burst = Burst(paths=None, until=datetime.now(UTC))
+            if burst is not None:
+                return None if self._settings_changed() else burst
             if time.monotonic() >= sign:
                 self._sign_of_life()
                 sign = time.monotonic() + SIGN_OF_LIFE_S
             self._tidy_when_quiet()
-        return False
+        return None
 
-    def _look(self) -> None:
-        """Read the sources; what fails is told, and what answered goes on answering."""
+    def _look(self, burst: Burst | None) -> None:
+        """Read what was heard of, or all sources; what fails is told, and what answered goes on answering."""
         try:
             self._sign_of_life()
-            done = self._toolbox.ingest(self._stoppable, tidy=False, parsers=self._parsers)
-            with self._freshness() as freshness:
-                changed = done.added + done.updated + done.deleted + done.access_changed > 0
-                lags = freshness.lags(done.generation) if changed else {}
+            done = self._toolbox.ingest(
+                self._stoppable, tidy=False, parsers=self._parsers, kept=self._kept, burst=burst
+            )
+            changed = done.added + done.updated + done.deleted + done.access_changed > 0
+            lags = Freshness(self._kept.sources).lags(done.generation) if changed else {}
             if self._failing is None:
                 self._warm_up(done.generation)
         except Exception as error:  # whatever broke, following goes on: the next look may find it mended
             self._failures += 1
+            self._kept.forget()  # what was heard of is not looked at yet
             told = error if isinstance(error, SteelyardError) else _broken(error)
             self._tell(Followed(event="failed", at=datetime.now(UTC), error=told, retry_s=self._retry_s()))
             self._reopen()
@@ -228,19 +235,16 @@ class _Follower:
         """Open library and index anew: after a failure nobody knows what the old ones hold in memory."""
         before = self._toolbox
         self._toolbox = Toolbox(self._folder, self._settings, self._state)
+        self._kept.close()
+        self._kept = Kept(self._state.corpus)
         if keep_encoder:
             self._toolbox.take_encoder(before)
         before.close()
 
-    @contextlib.contextmanager
-    def _freshness(self) -> Iterator[Freshness]:
-        with contextlib.closing(open_sources(self._state.corpus)) as database:
-            yield Freshness(database)
-
     def _sign_of_life(self) -> None:
         # A full disk must not end the following; the ingest tells it.
-        with contextlib.suppress(SteelyardError), self._freshness() as freshness:
-            freshness.alive(self._since)
+        with contextlib.suppress(SteelyardError):
+            Freshness(self._kept.sources).alive(self._since)
 
     def _tidy_when_quiet(self) -> None:
         if self._untidy_since is None or time.monotonic() - self._untidy_since < TIDY_AFTER_S:

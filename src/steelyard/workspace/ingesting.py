@@ -7,6 +7,7 @@ from pathlib import Path
 from steelyard.config import Settings
 from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.interface import Progress
+from steelyard.corpus.kept import Burst, Kept
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.limits import Limits
 from steelyard.corpus.parsing.pool import ParsePool
@@ -48,6 +49,8 @@ def ingest_sources(
     *,
     tidy: bool = True,
     parsers: ParsePool | None = None,
+    kept: Kept | None = None,
+    burst: Burst | None = None,
 ) -> IngestReport:
     """The next generation of a workspace's corpus; see `corpus.ingest.ingest`. `tidy` compacts the index when something changed."""
     settings, rules = ingest_settings(workspace), source_rules(workspace)
@@ -55,7 +58,18 @@ def ingest_sources(
     def told(progress: Progress) -> None:
         report(STAGES.get(progress.stage, progress.stage), progress.done, progress.total)
 
-    done = ingest(rules, library, store, encoder, root=folder, settings=settings, progress=told, parsers=parsers)
+    done = ingest(
+        rules,
+        library,
+        store,
+        encoder,
+        root=folder,
+        settings=settings,
+        progress=told,
+        parsers=parsers,
+        kept=kept,
+        burst=burst,
+    )
     if tidy and (done.added or done.updated or done.deleted):
         store.optimize()
     return done

@@ -14,6 +14,7 @@ from steelyard.components.retriever import Retriever
 from steelyard.config import Settings
 from steelyard.corpus.erasing import is_due, remove
 from steelyard.corpus.history import change_times, repository
+from steelyard.corpus.kept import Burst, Kept
 from steelyard.corpus.library import Library
 from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
@@ -212,8 +213,16 @@ class Toolbox:
                 code="workspace.no_sources",
             )
 
-    def ingest(self, report: Report, *, tidy: bool = True, parsers: ParsePool | None = None) -> IngestReport:
-        """The next generation from the sources as they are now; `tidy` compacts the index after a change, `parsers` see `corpus.ingest`.
+    def ingest(
+        self,
+        report: Report,
+        *,
+        tidy: bool = True,
+        parsers: ParsePool | None = None,
+        kept: Kept | None = None,
+        burst: Burst | None = None,
+    ) -> IngestReport:
+        """The next generation from the sources as they are now; `tidy` compacts the index after a change; the rest: `corpus.ingest`.
 
         Raises:
             UserError: no sources are configured, or another ingest is running.
@@ -222,7 +231,16 @@ class Toolbox:
         if self.generation and is_due(self.library, self.library.control):
             remove(self.library, self.store, self.library.control)
         return ingest_sources(
-            self.folder, self.settings, self.library, self.store, self.encoder, report, tidy=tidy, parsers=parsers
+            self.folder,
+            self.settings,
+            self.library,
+            self.store,
+            self.encoder,
+            report,
+            tidy=tidy,
+            parsers=parsers,
+            kept=kept,
+            burst=burst,
         )
 
     def take_encoder(self, other: Toolbox) -> None:
