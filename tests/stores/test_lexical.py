@@ -51,7 +51,8 @@ def test_scores_are_those_of_bm25s_with_the_same_terms():
         ("Crème brûlée", ["creme", "brule"]),
         ("__init__ of the_class", ["__init__", "init", "the_class", "class"]),
         ("what is the", []),
-        ("4.5 GB", ["4", "5", "gb"]),
+        ("4.5 GB", ["4.5", "4", "5", "gb"]),
+        ("3.10.2, not 3.1.", ["3.10.2", "3", "10", "2", "3.1", "3", "1"]),
     ],
 )
 def test_terms(text, expected):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from steelyard.components.fields import fields, has_fields, key_of, key_words
 from steelyard.corpus.passages import ABBREVIATION, STOP
 from steelyard.schema.corpus import Citation, Hit, Passage
 
@@ -39,12 +40,19 @@ Line = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """Characters [start:end) of a passage's text. `lead` is what introduces them: a term, a question, a table's header."""
+    """Characters [start:end) of a passage's text. `lead` is what introduces them: a term, a question, a table's header.
+
+    `key` is what they give a value for, where they say so; `entry` names the row or list entry they stand in, and `date` is the first
+    date of that entry.
+    """
 
     start: int
     end: int
     kind: Kind
     lead: str = ""
+    key: str = ""
+    entry: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,24 +102,27 @@ def in_words(text: str, span: Span) -> str:
     """
     quoted = text[span.start : span.end]
     if span.kind != "row":
+        if span.entry and span.key:
+            quoted = f"{key_words(span.key)}: {quoted.partition(':')[2].strip()}"
         return f"{span.lead}\n{quoted}" if span.lead else quoted
-    names, cells = _cells(span.lead), _cells(quoted)
-    if len(names) != len(cells):
+    names, given = cells(span.lead), cells(quoted)
+    if len(names) != len(given):
         return f"{span.lead}\n{quoted}" if span.lead else quoted
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell)
+    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, given, strict=True) if cell)
 
 
-def spans_of(text: str) -> tuple[Span, ...]:
+def spans_of(text: str, opening: str = "") -> tuple[Span, ...]:
     """The quotable spans of a passage's text, in text order, none empty, none overlapping, none longer than LONGEST_QUOTE.
 
-    Every letter and digit of the text is in one. Rules and bare marks are in none.
+    Every letter and digit of the text is in one. Rules and bare marks are in none. `opening` is what the passage goes on from; see
+    `Passage.lead`.
     """
     found: list[Span] = []
     term = ""
     introduction = ""
     for lines in _blocks(text):
         lead = " ".join(part for part in (term, introduction) if part)
-        spans = [piece for span in _block(text, lines, lead) for piece in _fitted(text, span)]
+        spans = [piece for span in _block(text, lines, lead, opening) for piece in _fitted(text, span)]
         spans = [span for span in spans if not _RULE.fullmatch(text[span.start : span.end])]
         introduction = ""
         if spans and spans[-1].kind == "label":
@@ -167,23 +178,37 @@ def _blocks(text: str) -> Iterator[list[Line]]:
         yield run
 
 
-def _block(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
+def _block(text: str, lines: list[Line], lead: str, opening: str) -> Iterator[Span]:
     written = [text[start:end].rstrip("\n") for start, end in lines]
-    if _is_table(written):
+    settings = len(written) > 1 and all(_SETTING.match(line) for line in written)
+    if has_fields(written) or (settings and opening.startswith("- ")):
+        yield from _fields(text, lines, opening)
+    elif _is_table(written):
         yield from _rows(text, lines, lead)
     elif any(_ITEM.match(line) for line in written):
         yield from _items(text, lines, lead)
-    elif len(written) > 1 and all(_SETTING.match(line) for line in written):
+    elif settings:
         for start, end in lines:
-            yield _span(text, start, end, "line", lead)
+            yield _keyed(text, _span(text, start, end, "line", lead))
     elif _is_code(written):
         whole = lines[-1][1] - lines[0][0] <= WHOLE_BLOCK
         for start, end in [(lines[0][0], lines[-1][1])] if whole else lines:
-            yield _span(text, start, end, "line", lead)
+            yield _keyed(text, _span(text, start, end, "line", lead))
     elif len(written) == 1 and _is_label(written[0]):
         yield _span(text, *lines[0], "label")
     else:
         yield from _sentences(text, lines[0][0], lines[-1][1], "sentence", lead)
+
+
+def _fields(text: str, lines: list[Line], opening: str) -> Iterator[Span]:
+    """One span for each key with its value; a key without one introduces what is below it."""
+    for field in fields(text, lines, opening):
+        span = _span(text, field.start, field.end, "line" if field.value or not field.key else "label", field.lead)
+        yield replace(span, key=field.key, entry=field.entry[1], date=field.date)
+
+
+def _keyed(text: str, span: Span) -> Span:
+    return replace(span, key=key_of(text[span.start : span.end]))
 
 
 def _is_table(lines: Sequence[str]) -> bool:
@@ -211,10 +236,12 @@ def _rows(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
     if headed:
         yield _span(text, *lines[0], "label")
     for start, end in lines[headed:]:
-        yield _span(text, start, end, "row", first if headed else lead)
+        row = _span(text, start, end, "row", first if headed else lead)
+        yield replace(row, entry=next((cell for cell in cells(text[row.start : row.end]) if cell), ""))
 
 
-def _cells(row: str) -> list[str]:
+def cells(row: str) -> list[str]:
+    """The cells of a table row, without white space at their ends."""
     cells = row.split("|") if "|" in row else _GAP.split(row.strip())
     return [cell.strip() for cell in cells]
 
@@ -229,7 +256,7 @@ def _items(text: str, lines: list[Line], lead: str) -> Iterator[Span]:
     for first, following in zip(starts, [*starts[1:], len(lines)], strict=True):
         start, end = lines[first][0], lines[following - 1][1]
         if end - start <= WHOLE_BLOCK:
-            yield _span(text, start, end, "item", lead)
+            yield _keyed(text, _span(text, start, end, "item", lead))
         else:
             yield from _sentences(text, start, end, "item", lead)
 
@@ -252,11 +279,17 @@ def _sentences(text: str, start: int, end: int, kind: Kind, lead: str) -> Iterat
 
 
 def _span(text: str, start: int, end: int, kind: Kind, lead: str = "") -> Span:
+    first, last = _ends(text, start, end)
+    return Span(start=first, end=last, kind=kind, lead=lead[-2 * LONGEST_LABEL :])
+
+
+def _ends(text: str, start: int, end: int) -> Line:
+    """The span without white space at its ends."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    return Span(start=start, end=end, kind=kind, lead=lead[-2 * LONGEST_LABEL :])
+    return start, end
 
 
 def _fitted(text: str, span: Span) -> Iterator[Span]:
@@ -266,6 +299,8 @@ def _fitted(text: str, span: Span) -> Iterator[Span]:
         half, limit = start + LONGEST_QUOTE // 2, start + LONGEST_QUOTE
         ends = (text.rfind(mark, half, limit) for mark in ("; ", ": ", ", ", " ", "\n"))
         cut = next((end + 1 for end in ends if end >= 0), limit)
-        yield _span(text, start, cut, span.kind, span.lead)
+        first, last = _ends(text, start, cut)
+        yield replace(span, start=first, end=last)
         start = cut
-    yield _span(text, start, span.end, span.kind, span.lead)
+    first, last = _ends(text, start, span.end)
+    yield replace(span, start=first, end=last)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.components.answer_types import asked_types, holds
+from steelyard.components.naming import Asking, Named, naming, newest_of
 from steelyard.components.nearness import ByTokens, ByVectors, Latest, Nearness
 from steelyard.components.quotes import Quote, Span, completed, in_words, spans_of
 from steelyard.models.interface import Encoder
@@ -37,10 +38,24 @@ FEATURES = (
     "length",  # log characters
     "label",  # headings, questions, lead-ins, and lines that only repeat the title
     "piece",  # rows, items and lines, against sentences
+    "titled",  # share of the words of the title that the question says
+    "headed",  # the same of the heading that it stands under
+    "named",  # share of the name of its row or list entry that the question says
+    "unnamed",  # the rest of it, for a row or entry that the question does not name
+    "key",  # share of the words of its key that the question says: a column, a setting, a key of front matter
+    "unkeyed",  # the rest of it, for a quote whose key the question does not say
+    "focus",  # share of the words of its key that the question asks for by name, as in "Which plan is the cheapest?"
+    "echo",  # every word of the value is in the question already
+    "newest",  # of the newest entry, where the question asks for the newest and names none
     "tokens",  # how near each word of the question finds a word of the quote; 0 for a reader that does not look so closely
 )
 
-UNTUNED = np.array([7.7, 1.0, 1.2, 1.4, 1.3, 0.9, 1.1, 1.2, 1.5, 0.6, -0.1, -0.2, -1.0, -0.1, 0.0])
+UNTUNED = np.array(
+    [
+        *(7.7, 1.0, 1.2, 1.4, 1.3, 0.9, 1.1, 1.2, 1.5, 0.6, -0.1, -0.2, -1.0, -0.1),
+        *(0.0, 0.0, 3.0, -3.0, 2.0, -1.0, 1.5, -3.0, 3.0, 0.0),
+    ]
+)
 """Weights of FEATURES before any tuning: `evaluation.bench_answer.derive_untuned` on the development halves of
 postgresql15_docs and xquad_en, rounded."""
 
@@ -105,6 +120,7 @@ class _Laid:
     introduced: tuple[frozenset[str], ...]
     above: tuple[frozenset[str], ...]
     near: tuple[frozenset[str], ...]
+    named: tuple[Named, ...]
 
 
 class Reader:
@@ -223,7 +239,8 @@ def _widened(quotes: Sequence[Quote], shares: Matrix, best: int) -> Quote:
     `quotes` stand in text order; `shares` is float64, (quotes,), the probability of each relative to the best one.
     """
     first = last = best
-    if quotes[best].span.kind in ("row", "label"):
+    chosen = quotes[best].span
+    if chosen.kind in ("row", "label") or chosen.entry or (chosen.key and chosen.kind == "line"):
         return quotes[best]
     while True:
         sides = [(first - 1, first - 1, last), (last + 1, first, last + 1)]
@@ -251,9 +268,11 @@ def _one_text(quotes: Sequence[Quote], first: int, last: int) -> bool:
 
 
 def _lay_out(passage: Passage) -> _Laid:
-    text, spans = passage.text, spans_of(passage.text)
+    text, spans = passage.text, spans_of(passage.text, passage.lead)
     headed = frozenset(terms(" ".join((passage.title, *passage.heading))))
-    ordered = [terms(text[span.start : span.end]) for span in spans]
+    ordered = [
+        terms(in_words(text, span) if span.entry and span.key else text[span.start : span.end]) for span in spans
+    ]
     own = [frozenset(bag) for bag in ordered]
     introduced = [headed | frozenset(terms(span.lead)) | bag for span, bag in zip(spans, own, strict=True)]
     above: list[frozenset[str]] = []
@@ -272,6 +291,7 @@ def _lay_out(passage: Passage) -> _Laid:
         introduced=tuple(introduced),
         above=tuple(above),
         near=tuple(near),
+        named=tuple(naming(text, span) for span in spans),
     )
 
 
@@ -284,6 +304,7 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
     asked = terms(question)
     wanted, wanted_pairs = frozenset(asked), frozenset(pairwise(asked))
     kinds = asked_types(question)
+    asked_names = Asking.of(question)
     best = max((hit.score for hit in hits), default=0.0)
     # idf over the quotes at hand: what every one of them is introduced by says nothing about which one answers.
     frequency = Counter(term for one in laid for bag in one.introduced for term in wanted & bag)
@@ -295,6 +316,12 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
     def share(bag: frozenset[str]) -> float:
         return sum(idf[term] for term in sorted(wanted & bag)) / norm
 
+    titled = [asked_names.share(hit.passage.title) for hit in hits]
+    headed = [asked_names.share(hit.passage.heading[-1]) if hit.passage.heading else 0.0 for hit in hits]
+    entries: dict[str, list[Named]] = {}
+    for hit, one in zip(hits, laid, strict=True):
+        entries.setdefault(hit.passage.document, []).extend(one.named)
+    newest = {document: newest_of(asked_names, named) for document, named in entries.items()}
     rows = [
         (
             0.0,
@@ -311,6 +338,9 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
             math.log(span.end - span.start) - _TYPICAL_LOG_LENGTH,
             float(span.kind == "label" or one.terms[at] <= one.headed),
             float(span.kind in ("row", "item", "line")),
+            titled[rank],
+            headed[rank],
+            *asked_names.features(one.named[at], newest[hit.passage.document]),
             0.0,
         )
         for rank, (hit, one) in enumerate(zip(hits, laid, strict=True))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 
+from steelyard.corpus.entries import entries, entry_of
 from steelyard.schema.corpus import Block, DocumentVersion, Heading, Passage
 
 WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
@@ -49,7 +50,7 @@ class SplitSettings:
     @property
     def name(self) -> str:
         """The settings in a word; spans cut with different names never mix."""
-        return f"headings-2-{self.size}-{self.overlap}"
+        return f"headings-3-{self.size}-{self.overlap}"
 
 
 Span = tuple[int, int]
@@ -107,10 +108,11 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
 
 
 def lead_of(version: DocumentVersion, place: int) -> str:
-    """What the text at `place` goes on from: the header row of the table it stands in, or the line that introduces the list.
+    """What the text at `place` goes on from: a table's header row, the line that introduces a list, the first line of an entry.
 
     "" where it begins a table or list or stands in neither, where the first row is no header (it has figures in it, or the table has
-    no marked cells), where nothing introduces the list, and where the line is longer than LONGEST_LEAD.
+    no marked cells), where nothing introduces the list, and where the line is longer than LONGEST_LEAD. Entries
+    are those of front matter.
     """
     at = bisect_left(version.blocks, place, key=lambda block: block.start) - 1
     if at < 0 or place >= version.blocks[at].end:
@@ -121,6 +123,8 @@ def lead_of(version: DocumentVersion, place: int) -> str:
         first = version.text[block.start : block.end].split("\n", 1)[0].strip()
         headed = CELLS in first and not any(letter.isdigit() for letter in first)
         line = first if headed and CELLS in version.text[place : block.end].split("\n", 1)[0] else ""
+    elif block.kind == "front_matter":
+        line = entry_of(version.text, block.start, place)
     elif block.kind == "list" and before is not None and before.kind == "paragraph":
         last = version.text[before.start : before.end].rstrip().rsplit("\n", 1)[-1].strip()
         line = last if last.endswith((":", "：")) else ""
@@ -255,6 +259,8 @@ def _atoms(text: str, block: Block, settings: SplitSettings) -> Iterator[_Atom]:
         yield _Atom(*whole, weight, opens=True, leads=not separate and _introduces(text, whole))
         return
     pieces = _lines(text, whole) if separate else _sentences(text, whole)
+    if block.kind == "front_matter":
+        pieces = _records(text, whole, settings.size)
     opens = True
     for start, end in pieces:
         for piece in _cut(text, start, end, settings.size):
@@ -278,6 +284,15 @@ def _lines(text: str, span: Span) -> Iterator[Span]:
         if piece := _trimmed(text, start, after):
             yield piece
         start = after
+
+
+def _records(text: str, span: Span, size: int) -> Iterator[Span]:
+    """The entries of front matter: a list item whole where it fits, for its first line says what the others are about."""
+    for start, end in entries(text, *span):
+        if _weight(text[start:end]) > size:
+            yield from _lines(text, (start, end))
+        elif piece := _trimmed(text, start, end):
+            yield piece
 
 
 def _sentences(text: str, span: Span) -> Iterator[Span]:

@@ -21,7 +21,7 @@ from steelyard.stores.rows import Rows
 from steelyard.stores.segments import BLOCK, Segment
 from steelyard.stores.texts import Texts, joined
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when `analysis.terms` or what a file holds changes: files written before are then made again."""
 
 SUFFIX = ".segment"
