@@ -10,6 +10,7 @@ import docs_data_benchmarks
 import docs_generate
 import docs_promotions
 import docs_store
+from docs_finetune import finetune
 from docs_writer import writer
 
 Row = Mapping[str, Any]
@@ -245,22 +246,6 @@ def audit(rows: Sequence[Row]) -> list[Table]:
         for row in rows
     ]
     return [(("way", "under way:", "records a second:", "p50 ms:", "p99 ms:", "lost:"), lines)]
-
-
-def finetune(rows: Sequence[Row]) -> list[Table]:
-    """Accuracy of heads and tuned encoders on the same test rows, and what the tuned ones gained."""
-    lines = [
-        (
-            f"{row['dataset']}, {row['setting']}",
-            row["candidate"] if " - " in row["candidate"] else f"`{row['candidate']}`",
-            f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
-            f"{row['fit_s']:,.0f}" if "fit_s" in row else "–",
-            str(len(row["draws"])) if "draws" in row else "–",
-        )
-        for row in rows
-        if row["metric"] in ("accuracy", "accuracy_difference")
-    ]
-    return [(("", "candidate", "accuracy, or difference:", "fit s:", "draws:"), lines)]
 
 
 def serving_form(rows: Sequence[Row]) -> list[Table]:

@@ -52,13 +52,24 @@ def main() -> int:
                 peers = ("--peers", os.environ["STEELYARD_PEERS"]) if "STEELYARD_PEERS" in os.environ else ()
                 # Samples are texts of the data sets, which are no part of this repository.
                 found = {key: value for key, value in steelyard("bench", name, *peers).items() if key != "samples"}
-                write(f"bench-{name}", found | machine())
+                write(f"bench-{name}", beside_other_parts(name, found | machine()))
                 if name == "backtest":
                     docs_ageing.draw(found["rows"], FIGURES.with_name("images"))
         case _:
             print(__doc__, file=sys.stderr)
             return 2
     return 0
+
+
+def beside_other_parts(name: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A benchmark that runs part by part keeps the rows of the parts that did not run now; each row says when it was made."""
+    if not any("part" in row for row in found["rows"]):
+        return found
+    made = {key: found[key] for key in ("day", "cores")}
+    rows = [row | made for row in found["rows"]]
+    ran = {row["part"] for row in rows}
+    kept = [row for row in read(f"bench-{name}").get("rows", []) if "part" in row and row["part"] not in ran]
+    return {**found, "rows": sorted([*kept, *rows], key=lambda row: row["part"])}
 
 
 def demo(folder: Path) -> None:

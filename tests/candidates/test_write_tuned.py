@@ -5,8 +5,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from steelyard.candidates import CANDIDATES
+from steelyard.candidates import CANDIDATES, write_tuned
 from steelyard.candidates.interface import Tools
 from steelyard.candidates.write_tuned import fault
 from steelyard.models.fake import FakeEncoder
@@ -71,9 +73,30 @@ def test_every_value_given_is_placed_once_also_of_slots_that_no_reply_has(writer
     for names in ((), ("name",), ("order",), ("order", "name", "parcel"), ("parcel", "city")):
         slots = {name: f"<{name}>" for name in names}
         output = ask(writer, "where is order sunday", **slots)
-        if "fallback" not in dict(output.trace):
-            assert all(output.text.count(value) == 1 for value in slots.values())
         assert output.text
+        assert all(output.text.count(value) == 1 for value in slots.values())
+
+
+@given(st.sets(st.sampled_from(["name", "order", "parcel", "city", "answer"])), st.sampled_from(sorted(KINDS)))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_value_is_placed_once_also_where_the_tuned_reply_is_not_used(writer, names, kind):
+    slots = {name: f"<{name}>" for name in sorted(names)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_tuned, "fault", lambda *_: "its slots are not those given")
+        output = ask(writer, KINDS[kind][0], **slots)
+    assert "fallback" in dict(output.trace)
+    assert all(output.text.count(value) == 1 for value in slots.values())
+    approved = {output for _, output, _ in KINDS.values()}
+    assert output.template in approved or "completed" in dict(output.trace)
+
+
+def test_it_declines_where_every_approved_reply_needs_a_value_that_is_missing(monkeypatch):
+    monkeypatch.setattr(write_tuned, "fault", lambda *_: "its slots are not those given")
+    rows = [replace(item, output=KINDS["late"][1], slots=KINDS["late"][2]) for item in replies(labelled=False)]
+    writer = CANDIDATES.load("tuned-writer")(TOOLS).fit(rows[:24], rows[24:])
+    output = ask(writer, "where is order sunday", name="Kim")
+    assert output.abstained
+    assert "declined" in dict(output.trace)
 
 
 def test_the_title_of_a_page_stays_out_where_no_reply_places_it(writer):
@@ -106,8 +129,6 @@ def test_what_breaks_the_format_or_the_slots_is_never_sent(template, names, sour
 
 
 def test_the_exemplar_answers_where_the_tuned_reply_fails_and_the_trace_says_so(writer, monkeypatch):
-    from steelyard.candidates import write_tuned
-
     monkeypatch.setattr(write_tuned, "fault", lambda *_: "its slots are not those given")
     request = Request(text="thank you for helping now", slots={"name": "Kim"})
     exemplar = CANDIDATES.load("exemplar")(TOOLS).fit(*_parts(writer))

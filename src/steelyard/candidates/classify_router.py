@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class Router(ABC):
 
     Rows labelled `tools.out_of_scope_label` are a class of their own and are what the threshold is chosen by, on validation rows. A
     router without enough of them declines only where that class is the likeliest. `refit` False keeps validation rows out of
-    the final fit, for comparisons with published figures.
+    the final fit, for comparisons with published figures. `validation_loss_` says after `fit` how unlikely the labels of the validation
+    rows were before they were learned from, in nats: the router to choose has the lowest.
     """
 
     name = "router"
@@ -96,6 +98,7 @@ class Router(ABC):
             rows, held = _carved(rows, held)
         known, unseen = self._labelled(rows), self._labelled(held)
         votes = self._learn(known, unseen)
+        self.validation_loss_ = _loss(votes, unseen.labels)
         outside = self._tools.out_of_scope_label
         self._threshold = None
         if len(unseen.labels):
@@ -338,6 +341,13 @@ def _weighed(dense: Logits, near: Logits, truth: NDArray[np.int64]) -> tuple[flo
 
     best = min(KNN_WEIGHTS, key=lambda weight: loss(weight)[0])
     return best, loss(best)[1]
+
+
+def _loss(votes: Votes, labels: Sequence[str]) -> float:
+    """Mean -log probability of the labels that could be given; without any, infinity."""
+    index = {label: at for at, label in enumerate(votes.labels)}
+    known = [(row, index[label]) for row, label in enumerate(labels) if label in index]
+    return -float(np.mean([votes.log_probabilities[place] for place in known])) if known else math.inf
 
 
 def _carved(rows: Sequence[Item], held: Sequence[Item]) -> tuple[list[Item], list[Item]]:

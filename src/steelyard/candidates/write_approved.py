@@ -84,16 +84,27 @@ class ApprovedWriter(ABC):
         if not fits:
             reason = f"no approved reply fits the slots: {', '.join(sorted(names)) or 'none'}"
             return Output(abstained=True, trace=(("declined", reason),))
-        with metered() as meter:
-            scores = self._scores(situation(request.text, request.slots), fits)
-        # Ties fall to the earliest reply, so that the same request always gets the same reply.
-        best = fits[int(np.argmax(scores))]
-        trace = [("reply", str(best)), ("score", f"{float(scores.max()):.4f}")]
-        if unused:
-            trace.append(("fallback", f"no approved reply uses {', '.join(sorted(unused))} as well"))
-        template = self._templates[best]
-        text = fill(template, request.slots)
-        return Output(text=text, label=self._labels[best], template=template, usage=meter.usage, trace=tuple(trace))
+        return self._best(request, fits, unused)
+
+    def predict_once(self, request: Request, names: Sequence[str]) -> Output:
+        """As `predict`, but of the replies that place some of `names`, each once, and nothing else: of those that place the most.
+
+        Of the routed kind where one of those is. The trace names no values left out: the caller places them.
+        """
+        places = [places_of(template) for template in self._templates]
+        once = [at for at, own in enumerate(places) if len(set(own)) == len(own) and set(own) <= set(names)]
+        if not once:
+            reason = f"no approved reply fits the slots: {', '.join(sorted(names)) or 'none'}"
+            return Output(abstained=True, trace=(("declined", reason),))
+        most = max(len(places[at]) for at in once)
+        fits = [at for at in once if len(places[at]) == most]
+        of_kind = [at for at in fits if request.label is not None and self._labels[at] == request.label]
+        return self._best(request, of_kind or fits, frozenset())
+
+    @property
+    def approved(self) -> tuple[str, ...]:
+        """The approved replies, places and all."""
+        return tuple(self._templates)
 
     def save(self, folder: Path) -> None:
         """See `Candidate.save`."""
@@ -140,6 +151,18 @@ class ApprovedWriter(ABC):
         if not of_kind or ANSWER_SLOT in left - unused:
             return fits, unused
         return [kind[at] for at in of_kind], left
+
+    def _best(self, request: Request, fits: list[int], unused: frozenset[str]) -> Output:
+        with metered() as meter:
+            scores = self._scores(situation(request.text, request.slots), fits)
+        # Ties fall to the earliest reply, so that the same request always gets the same reply.
+        best = fits[int(np.argmax(scores))]
+        trace = [("reply", str(best)), ("score", f"{float(scores.max()):.4f}")]
+        if unused:
+            trace.append(("fallback", f"no approved reply uses {', '.join(sorted(unused))} as well"))
+        template = self._templates[best]
+        text = fill(template, request.slots)
+        return Output(text=text, label=self._labels[best], template=template, usage=meter.usage, trace=tuple(trace))
 
     @abstractmethod
     def _learn(self, _rows: list[Item], _held: list[Item]) -> None: ...

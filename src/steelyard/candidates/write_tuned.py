@@ -11,9 +11,10 @@ from typing import Any, Self
 from steelyard.candidates.interface import Tools
 from steelyard.candidates.system import PAGE_SLOT
 from steelyard.candidates.write_approved import ExemplarWriter
+from steelyard.components.carriers import carriers_of, complete
 from steelyard.components.linear_head import LinearHead
 from steelyard.components.slots import fill, given, situation
-from steelyard.dataset.places import places_of
+from steelyard.dataset.places import PLACE, places_of
 from steelyard.models.artefact import load_artefact, save_artefact
 from steelyard.models.fitting_plan import Fitted, Plan
 from steelyard.models.loading import torch_source
@@ -22,7 +23,7 @@ from steelyard.models.reply_generator import ReplyGenerator, Told, read_messages
 from steelyard.models.reply_words import Wording, states_number
 from steelyard.schema.errors import ModelError, NotFittedError, UserError
 from steelyard.schema.items import Item
-from steelyard.schema.outputs import Output, Request
+from steelyard.schema.outputs import Output, Request, Usage
 from steelyard.schema.scope import Scope
 
 PLAN = Plan(
@@ -58,7 +59,8 @@ class TunedWriter:
 
     Of labelled rows a tuned head chooses the label first and the decoder says it. Each value given is placed exactly once, by the
     search and not by the weights; a number outside slots must stand in the exemplar's reply to the same message. What comes out is
-    checked again, and the exemplar's reply is sent where it fails, which the trace says (`fallback`).
+    checked again, and where it fails an approved reply is sent, which the trace says (`fallback`): the exemplar's, where that places
+    each value once, else the nearest that places most of them once, with a sentence for each value left out (`completed`).
     """
 
     name = "tuned-writer"
@@ -124,10 +126,12 @@ class TunedWriter:
         template = self._generator.wording.text(written.ids, [one for one in names if self._is_other(one)])
         why = "it came to no end" if written.forced else fault(template, names, source)
         if why is not None:
-            trace = (*like.trace, ("fallback", f"the tuned reply was not used: {why}"))
-            return Output(**{**vars(like), "usage": meter.usage, "trace": trace})
+            return self._instead(request, names, like, meter.usage, f"the tuned reply was not used: {why}")
         unused = sorted(given(request.slots) - set(names))
-        trace = (("written", f"{len(written.ids)} words"), ("score", f"{written.score:.4f}"))
+        trace: tuple[tuple[str, str], ...] = (
+            ("written", f"{len(written.ids)} words"),
+            ("score", f"{written.score:.4f}"),
+        )
         if unused:
             trace = (*trace, ("unused", ", ".join(unused)))
         filled = fill(template, request.slots)
@@ -178,6 +182,21 @@ class TunedWriter:
         """How the training went: steps, the best step and its validation score, why it stopped, seconds; {} before."""
         return dict(self._training)
 
+    def _instead(self, request: Request, names: Sequence[str], like: Output, usage: Usage, why: str) -> Output:
+        """An approved reply that places each of `names` once, with sentences of approved replies for those it leaves out."""
+        fine = not like.abstained and sorted(places_of(like.template or "")) == sorted(names)
+        reply = like if fine else self._exemplar.predict_once(request, names)
+        trace = (*reply.trace, ("fallback", why))
+        if reply.abstained:
+            return Output(abstained=True, usage=usage, trace=trace)
+        left = [name for name in names if name not in places_of(reply.template or "")]
+        if not left:
+            return Output(**{**vars(reply), "usage": usage, "trace": trace})
+        template = complete(reply.template or "", left, carriers_of(self._exemplar.approved))
+        trace = (*trace, ("completed", ", ".join(left)))
+        text = fill(template, request.slots)
+        return Output(text=text, label=reply.label, template=template, usage=usage, trace=trace)
+
     def _learn_acts(self, rows: Sequence[Item], held: Sequence[Item]) -> None:
         self._acts, self._head = [], None
         if not all(item.label for item in (*rows, *held)) or len({item.label for item in rows}) < 2:
@@ -217,7 +236,8 @@ class TunedWriter:
 
     def _takes(self, name: str, wording: Wording) -> bool:
         # The title of the page that answered is offered to every reply; it is placed only where approved replies place it.
-        return name != PAGE_SLOT or name in wording.slots
+        # A name that no place can have is needed by no reply.
+        return (name != PAGE_SLOT or name in wording.slots) and PLACE.fullmatch(f"{{{name}}}") is not None
 
     def _is_other(self, name: str) -> bool:
         assert self._generator is not None

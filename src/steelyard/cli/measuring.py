@@ -25,7 +25,8 @@ def bench(
     peers: Annotated[
         Path | None,
         typer.Option(
-            help="Python that has the libraries which `store`, `ingest` and `serve` compare with.", metavar="PYTHON"
+            help="Python that has the libraries which `store`, `ingest`, `serve` and `finetune` compare with.",
+            metavar="PYTHON",
         ),
     ] = None,
     minutes: Annotated[

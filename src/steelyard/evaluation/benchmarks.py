@@ -46,7 +46,7 @@ PLANTED = ("data", "statistics", "gates", "canary", "audit", "durability", "fres
 NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "page", "lora"})
 """Benchmarks whose truth is planted."""
 
-WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve"})
+WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve", "finetune"})
 """Benchmarks whose peers live in a Python of their own: their libraries would not fit beside ours."""
 
 WITH_MINUTES = frozenset({"serve"})
