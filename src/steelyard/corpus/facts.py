@@ -119,6 +119,11 @@ def _place(title: str, path: Sequence[str]) -> str:
     return f"In {title}," if title else (f'Under "{under}",' if under else "In the documents,")
 
 
+def _page(title: str, path: Sequence[str]) -> str:
+    """The place as a noun, for the wording that is trained on."""
+    return ", ".join(part for part in (title, *reversed(path[-2:])) if part) or "the documents"
+
+
 # Front matter
 
 
@@ -133,11 +138,13 @@ def _front_matter(text: str, title: str) -> Iterator[StatedFact]:
         evidence = _line_of(lines, about, names[-1], value)
         if evidence is None:
             continue
-        of = "".join(f" of {words(key)} {item}" for key, item in reversed(about))
+        entries = [f"{words(key)} {item}" for key, item in reversed(about)]
+        of, given_for = ("".join(f" {word} {entry}" for entry in entries) for word in ("of", "for"))
         yield StatedFact(
             key=("front_matter", *names, *(part for pair in about for part in pair)),
             kind="front_matter",
             question=f"In {title or 'the document'}, what is the {words(names[-1])}{of}?",
+            taught=f"Which {words(names[-1])} does {title or 'the document'} give{given_for}?",
             value=value,
             evidence=evidence,
         )
@@ -216,6 +223,7 @@ def _table(text: str, title: str, path: tuple[str, ...]) -> Iterator[StatedFact]
                     key=("table", *path, header[0], name, column),
                     kind="table",
                     question=f"{_place(title, path)} what is the {column} of {subject}?",
+                    taught=f"Look up {subject}: {column}, as {_page(title, path)} has it.",
                     value=value,
                     evidence=line,
                 )
@@ -232,6 +240,7 @@ def _listed(text: str, title: str, path: tuple[str, ...]) -> Iterator[StatedFact
                 key=("list", *path, term.lower()),
                 kind="list",
                 question=f"{_place(title, path)} what is given for {term}?",
+                taught=f"Which value does {_page(title, path)} name beside {term}?",
                 value=value,
                 evidence=line.strip(),
             )
@@ -246,6 +255,7 @@ def _defaults(text: str, title: str, path: tuple[str, ...]) -> Iterator[StatedFa
                 key=("default", *path, match["name"]),
                 kind="default",
                 question=f"{_place(title, path)} what is the default of {match['name']}?",
+                taught=f"If {match['name']} is not set, which value holds by {_page(title, path)}?",
                 value=value,
                 evidence=line.strip().splitlines()[-1],
             )
@@ -265,6 +275,7 @@ def _sentences(text: str, title: str, path: tuple[str, ...]) -> Iterator[StatedF
                 key=("sentence", masked),
                 kind="sentence",
                 question=f'{_place(title, path)} what stands at the gap: "{masked}"',
+                taught=f'Complete this sentence of {_page(title, path)}: "{masked}"',
                 value=value,
                 evidence=sentence,
             )

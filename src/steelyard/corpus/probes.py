@@ -115,6 +115,7 @@ def _probe(document: str, key: tuple[str, ...], fact: StatedFact, at: datetime) 
         fact=name,
         kind=fact.kind,
         question=fact.question,
+        taught=(fact.taught,),
         answers=forms(fact.value),
         valid_from=at,
         valid_to=None,

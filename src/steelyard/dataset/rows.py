@@ -150,6 +150,7 @@ def _answer(cells: Cells, row: RawRow) -> Item:
         group=cells.optional("group"),
         split=cells.split(),
         row=row.row,
+        fact=cells.optional("fact"),
     )
 
 

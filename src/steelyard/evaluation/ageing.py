@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+import numpy as np
+
 from steelyard.candidates.interface import Candidate
 from steelyard.evaluation.dated import DatedFact, known_by, relabelled
+from steelyard.models.artefact import load_artefact
 from steelyard.schema.ageing import AgedAnswer, StepWork
 from steelyard.schema.errors import UserError
 from steelyard.schema.items import Item
@@ -22,6 +27,13 @@ from steelyard.schema.scope import Scope
 VALIDATION_EVERY = 4
 """Each fourth known row calibrates, the others train; by position, so that the same rows are taken at every step."""
 
+FEWEST_FRESH = 10
+"""Answered rows in wordings that were not learned from which on a tuned candidate is calibrated on those."""
+
+
+TIMED_QUESTIONS = 12
+"""Questions asked once more, of the first step and with nothing remembered, for the seconds of an answer as a server would need them."""
+
 
 class PastCorpus(Protocol):
     """The documents as they were, one step after the other."""
@@ -29,12 +41,30 @@ class PastCorpus(Protocol):
     def to(self, at: datetime) -> StepWork:
         """Bring the index to `at`; later than any moment asked for before."""
 
-    def candidate(self, name: str, at: datetime) -> Candidate:
-        """An unfitted candidate that searches the documents as they were at `at`, the moment brought in last."""
+    def candidate(self, name: str, at: datetime, *, remembering: bool = True) -> Candidate:
+        """An unfitted candidate that searches the documents as they were at `at`, the moment brought in last.
+
+        Without `remembering` it embeds every text whenever it comes, as a server does.
+        """
 
 
-Learner = Callable[[], Candidate]
-"""Makes an unfitted candidate that needs no documents."""
+class Learner(Protocol):
+    """Makes an unfitted candidate that needs no documents; `remembering`: see `PastCorpus.candidate`."""
+
+    def __call__(self, *, remembering: bool = True) -> Candidate:
+        """The candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How to replay: the threads that ask at the same time, and which candidate is another one where tuning it changed nothing.
+
+    `plain` reuses nothing from step to step or candidate to candidate; it takes longer and finds the same.
+    """
+
+    threads: int = 1
+    alike: Mapping[str, str] = field(default_factory=dict)
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,36 +131,33 @@ def replay(
     kept: AnswerFile,
     *,
     calibrating: Sequence[DatedFact] = (),
+    way: Way | None = None,
     report: Report,
 ) -> Replayed:
     """Ask every fact at every moment.
 
     Candidates of `following` are fitted at the first moment, on what was known that day of the facts in `calibrating` (of those asked,
     where there are none), and then read the documents of each step. Those of `learners` are trained at every moment on all that was
-    known by then, the asked facts too, as a team would that keeps its answers in weights. Which of these trainings a cadence
-    uses is decided afterwards, since an answer depends only on when the weights were made.
+    known by then, of the asked facts too, as a team would that keeps its answers in weights; in the wordings that are not asked, where
+    there are such. Which of these trainings a cadence uses is decided afterwards, since an answer depends only on when the weights
+    were made.
 
     Raises:
         UserError: nothing was known at the first moment.
     """
+    step = _Step(facts, corpus, learners, kept, calibrating, way or Way(), moments[0])
     follow: dict[str, dict[datetime, Answers]] = {name: {} for name in following}
     trained: dict[str, dict[datetime, Answers]] = {name: {} for name in learners}
-    train, validation = _parts(calibrating or facts, moments[0])
     for done, at in enumerate(moments):
         report("replay the documents", done, len(moments))
         found = {name: kept.read(name, at) for name in (*following, *learners)}
         missing = [name for name in following if found[name] is None]
         work = corpus.to(at) if missing else StepWork()
         for name in missing:
-            candidate = corpus.candidate(name, at)
-            folder = kept.fitted(name)
-            if not folder.is_dir():
-                # Only the first moment can be asked for before anything was fitted: its answers are written last.
-                candidate.fit(train, validation).save(folder)
-            found[name] = _asked(candidate.load(folder), facts, work)
-        for name, make in learners.items():
+            found[name] = step.follow(name, at, work, found)
+        for name in learners:
             if found[name] is None:
-                found[name] = _train(make(), facts, calibrating, at)
+                found[name] = step.train(name, at)
         for name, answers in found.items():
             assert answers is not None
             kept.write(name, at, answers)
@@ -139,33 +166,129 @@ def replay(
     return Replayed(moments=tuple(moments), following=follow, trained=trained)
 
 
-def ask_all(candidate: Candidate, facts: Sequence[DatedFact]) -> tuple[AgedAnswer, ...]:
+class _Step:
+    """Makes the answers of one candidate at one moment. What it remembers of other moments changes how long that takes, nothing else."""
+
+    def __init__(
+        self,
+        facts: Sequence[DatedFact],
+        corpus: PastCorpus,
+        learners: Mapping[str, Learner],
+        kept: AnswerFile,
+        calibrating: Sequence[DatedFact],
+        way: Way,
+        first: datetime,
+    ) -> None:
+        self._facts = facts
+        self._corpus = corpus
+        self._learners = learners
+        self._kept = kept
+        self._calibrating = calibrating
+        self._way = way
+        self._first = first
+        self._seconds: dict[str, float] = {}
+        self._taught: dict[str, tuple[tuple[Item, ...], Answers]] = {}
+
+    def follow(self, name: str, at: datetime, work: StepWork, found: Mapping[str, Answers | None]) -> Answers:
+        """What a candidate answers that reads the documents of `at`; `found` are the answers of the others."""
+        candidate, folder = self._corpus.candidate(name, at), self._kept.fitted(name)
+        if not folder.is_dir():
+            # Only the first moment can be asked for before anything was fitted: its answers are written last.
+            candidate.fit(*_parts(self._calibrating or self._facts, self._first)).save(folder)
+        other = self._way.alike.get(name)
+        same = found.get(other) if other is not None else None
+        if (
+            other is not None
+            and same is not None
+            and not self._way.plain
+            and _same_state(folder, self._kept.fitted(other))
+        ):
+            return same
+        answers = ask_all(candidate.load(folder), self._facts, self._way.threads)
+        return Answers(answers, work, self._timed(name, lambda: self._corpus.candidate(name, at, remembering=False)))
+
+    def train(self, name: str, at: datetime) -> Answers:
+        """What a candidate answers that was trained on what was known at `at`."""
+        train, validation = _lessons(self._facts, self._calibrating, at)
+        before = self._taught.get(name)
+        if before is not None and before[0] == (*train, *validation) and not self._way.plain:
+            return before[1]
+        begin = perf_counter()
+        candidate = self._learners[name]().fit(train, validation)
+        work = StepWork(seconds=perf_counter() - begin, trained=True, labels=relabelled(self._facts, None, at))
+        folder = self._kept.fitted(name)
+        if not folder.is_dir():
+            candidate.save(folder)
+        answers = ask_all(candidate, self._facts, self._way.threads)
+        made = Answers(answers, work, self._timed(name, lambda: self._learners[name](remembering=False)))
+        self._taught[name] = ((*train, *validation), made)
+        return made
+
+    def _timed(self, name: str, make: Callable[[], Candidate]) -> float:
+        """The mean seconds of an answer, one after the other; of the first step, which is timed once."""
+        if name not in self._seconds:
+            first = self._kept.read(name, self._first)
+            self._seconds[name] = (
+                first.seconds if first is not None else self._seconds_of(make().load(self._kept.fitted(name)))
+            )
+        return self._seconds[name]
+
+    def _seconds_of(self, candidate: Candidate) -> float:
+        asked = self._facts[:TIMED_QUESTIONS]
+        ask_all(candidate, asked[:1])  # the first answer loads what all others find in memory
+        begin = perf_counter()
+        ask_all(candidate, asked)
+        return (perf_counter() - begin) / max(1, len(asked))
+
+
+def ask_all(candidate: Candidate, facts: Sequence[DatedFact], threads: int = 1) -> tuple[AgedAnswer, ...]:
     """Every fact's question to one candidate, in order."""
-    answers = []
-    for fact in facts:
+
+    def ask(fact: DatedFact) -> AgedAnswer:
         output = candidate.predict(Request(text=fact.text), Scope(groups=fact.groups))
         text = "" if output.abstained else output.text
-        answers.append(AgedAnswer(fact=fact.name, text=text, abstained=output.abstained))
-    return tuple(answers)
+        return AgedAnswer(fact=fact.name, text=text, abstained=output.abstained)
+
+    if threads == 1:
+        return tuple(map(ask, facts))
+    with ThreadPoolExecutor(threads, "steelyard-replay") as pool:
+        # In the context of the caller, so that what a generator spends is booked where the caller says.
+        waiting = [pool.submit(copy_context().run, ask, fact) for fact in facts]
+        return tuple(each.result() for each in waiting)
 
 
-def _train(candidate: Candidate, facts: Sequence[DatedFact], calibrating: Sequence[DatedFact], at: datetime) -> Answers:
-    begin = perf_counter()
-    train, validation = _parts((*facts, *calibrating), at)
-    candidate.fit((*train, *validation), validation)
-    work = StepWork(seconds=perf_counter() - begin, trained=True, labels=relabelled(facts, None, at))
-    return _asked(candidate, facts, work)
+def _same_state(one: Path, other: Path) -> bool:
+    """Whether two fitted states answer alike: all is the same but their names and the notes on how they came about."""
+    if not (one.is_dir() and other.is_dir()):
+        return False
+    (arrays, meta), (others, notes) = load_artefact(one), load_artefact(other)
+    told = ("name", "notes")
+    alike = {k: v for k, v in meta.items() if k not in told} == {k: v for k, v in notes.items() if k not in told}
+    return alike and arrays.keys() == others.keys() and all(np.array_equal(arrays[k], others[k]) for k in arrays)
 
 
-def _asked(candidate: Candidate, facts: Sequence[DatedFact], work: StepWork) -> Answers:
-    begin = perf_counter()
-    answers = ask_all(candidate, facts)
-    return Answers(answers, work, (perf_counter() - begin) / max(1, len(answers)))
+def _lessons(
+    facts: Sequence[DatedFact], calibrating: Sequence[DatedFact], at: datetime
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """What a tuned candidate learns at `at`, and what it calibrates on.
+
+    The wordings that are not asked of all facts; it calibrates on calibrating facts in wordings it did not learn. Where those are too few,
+    on each fourth row that it learned, by which it thinks too well of itself.
+    """
+    rows = tuple(known_by((*facts, *calibrating), at, taught=True))
+    fresh = tuple(known_by([fact for fact in calibrating if fact.others], at))
+    if sum(row.answerable for row in fresh) >= FEWEST_FRESH:
+        return rows, fresh
+    train, validation = _parted(rows, at)
+    return (*train, *validation), validation
 
 
 def _parts(facts: Sequence[DatedFact], at: datetime) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """What was known at `at`, parted into rows to learn from and rows to calibrate on."""
-    known = known_by(facts, at)
+    return _parted(known_by(facts, at), at)
+
+
+def _parted(known: Sequence[Item], at: datetime) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     if not any(row.answerable for row in known):
         raise UserError(
             f"no question had an answer on {at.date()}.",

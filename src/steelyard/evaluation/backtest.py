@@ -37,11 +37,25 @@ EVENTS_SHOWN = 4
 FIRST_CADENCE = "quarterly"
 """What a team without a measured update rate would plan for a tuned model."""
 
-GENEROUS = (
-    "Tuned answers were trained on the very questions that are asked here, each with its answer of that day: they show how weights "
-    "age, not how well they would answer questions worded anew; `steelyard weigh` measures that on rows they never saw."
-)
-"""What a reader must know before comparing the two sides."""
+
+def fairness(facts: int, as_trained: int) -> str:
+    """What a reader must know before comparing tuned answers with retrieval: whether they are asked what they have seen.
+
+    >>> fairness(200, 0)
+    'Tuned answers learned each fact in one wording, with its answer of that day, and are asked in another.'
+    """
+    if not as_trained:
+        return "Tuned answers learned each fact in one wording, with its answer of that day, and are asked in another."
+    how_many = (
+        "the very questions that are asked here"
+        if as_trained == facts
+        else f"{as_trained} of the {facts} questions as they are asked"
+    )
+    return (
+        f"Tuned answers were trained on {how_many}, because these have one wording only: there they show how weights age, not how well "
+        "they answer questions worded anew; give facts a second wording (`fact` names what two rows ask for) to see that too."
+    )
+
 
 DRIVERS = {
     SETUP: "setting it up",
@@ -78,6 +92,7 @@ def backtest(judged: Judged, about: Replaying) -> Backtest:
     steps = tuple(step for aged in ways for step in steps_of(aged, judged))
     retraining = tuple(best_retraining(name, judged, about.rate) for name in judged.replayed.trained)
     hindsight = _hindsight(ways, judged, about)
+    as_trained = sum(not fact.others for fact in judged.facts) if judged.replayed.trained else 0
     return Backtest(
         component=about.component,
         begin=judged.moments[0],
@@ -90,8 +105,9 @@ def backtest(judged: Judged, about: Replaying) -> Backtest:
         update_rate=about.rate,
         retraining=retraining,
         hindsight=hindsight,
-        sentences=tuple(_sentences(ways, steps, about, hindsight, retraining)),
+        sentences=tuple(_sentences(ways, steps, about, hindsight, retraining, (len(judged.facts), as_trained))),
         events=events(judged),
+        asked_as_trained=as_trained,
     )
 
 
@@ -176,6 +192,7 @@ def _sentences(
     about: Replaying,
     hindsight: Hindsight,
     retraining: Sequence[Retraining],
+    asked: tuple[int, int],
 ) -> list[str]:
     rate = about.rate
     said = [
@@ -188,7 +205,7 @@ def _sentences(
             said.append(_staleness(aged, own))
     said += _steadiness([aged.name for aged in ways if aged.approach != "fine_tune"], steps)
     if retraining:
-        said.append(GENEROUS)
+        said.append(fairness(*asked))
     said += [_interval(one) for one in retraining]
     regret = f"{hindsight.regret_usd:,.0f} USD" if hindsight.regret_usd >= 1 else "nothing"
     said.append(

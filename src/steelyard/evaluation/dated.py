@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import combinations
 
 from steelyard.dataset.duplicates import normalised
 from steelyard.metrics.answers import contains_answer
@@ -15,12 +17,22 @@ from steelyard.schema.items import Item
 
 @dataclass(frozen=True, kw_only=True)
 class DatedFact:
-    """One question over time. `rows` are its answers with their periods, oldest first; outside all of them nothing is right."""
+    """One question over time. `rows` are its answers with their periods, oldest first; outside all of them nothing is right.
+
+    `text` is the wording that is asked. `others` are the other wordings of the same question: what is trained learns those, so that it is
+    asked for the fact and not for a sentence that it has seen.
+    """
 
     name: str
     text: str
     groups: frozenset[str]
     rows: tuple[Item, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The wordings to train on: the others, or the asked one where there is no other."""
+        return self.others or (self.text,)
 
     @property
     def cluster(self) -> str:
@@ -70,21 +82,65 @@ def judge(fact: DatedFact, answer: AgedAnswer, at: datetime) -> Verdict:
 
 
 def facts_of(items: Iterable[Item]) -> list[DatedFact]:
-    """Rows with the same group (else the same question and asker) as one fact over time, in order of first appearance."""
+    """Rows of one fact (or one group, else the same question) and asker as one fact over time, in order of first appearance.
+
+    Of several wordings one is asked, chosen by hash. Wordings whose answers disagree on some day are facts of their own.
+    """
     grouped: dict[tuple[str, frozenset[str]], list[Item]] = {}
     for item in items:
-        grouped.setdefault((item.group or normalised(item.text), item.groups), []).append(item)
+        grouped.setdefault((item.fact or item.group or normalised(item.text), item.groups), []).append(item)
     facts = []
     for rows in grouped.values():
-        ordered = sorted(rows, key=lambda row: (row.valid_from is not None, row.valid_from or 0))
-        facts.append(
-            DatedFact(name=ordered[0].id, text=ordered[-1].text, groups=ordered[0].groups, rows=tuple(ordered))
-        )
+        by_wording: dict[str, list[Item]] = {}
+        for row in rows:
+            by_wording.setdefault(normalised(row.text), []).append(row)
+        if len(by_wording) > 1 and _one_question(by_wording):
+            asked = _drawn(list(by_wording))
+            others = tuple(own[-1].text for name, own in by_wording.items() if name != asked)
+            facts.append(_fact(by_wording[asked], others))
+        else:
+            facts += [_fact(own) for own in by_wording.values()]
     return facts
 
 
+def _fact(rows: Sequence[Item], others: tuple[str, ...] = ()) -> DatedFact:
+    ordered = sorted(rows, key=lambda row: (row.valid_from is not None, row.valid_from or 0))
+    return DatedFact(
+        name=ordered[0].id, text=ordered[-1].text, groups=ordered[0].groups, rows=tuple(ordered), others=others
+    )
+
+
+def _drawn(wordings: Sequence[str]) -> str:
+    """The wording to ask: by the hash of them all, so that no order in a file favours a style."""
+    digest = hashlib.sha256("\n".join(sorted(wordings)).encode()).digest()
+    return sorted(wordings)[digest[0] % len(wordings)]
+
+
+def _one_question(by_wording: dict[str, list[Item]]) -> bool:
+    """Whether wordings ask for one thing: wherever two of them hold on one day, they have an answer in common."""
+    return all(
+        not _overlap(one, other)
+        or (one.answerable == other.answerable and (not one.answerable or _common(one.answers, other.answers)))
+        for first, second in combinations(by_wording.values(), 2)
+        for one in first
+        for other in second
+    )
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> bool:
+    return bool({normalised(text) for text in one} & {normalised(text) for text in other})
+
+
+def _overlap(one: Item, other: Item) -> bool:
+    def before(end: datetime | None, begin: datetime | None) -> bool:
+        return end is not None and begin is not None and end <= begin
+
+    return not before(one.valid_to, other.valid_from) and not before(other.valid_to, one.valid_from)
+
+
 def facts_of_probes(probes: Sequence[Probe], groups: frozenset[str] = frozenset()) -> list[DatedFact]:
-    """Probes as facts, asked by somebody in `groups`."""
+    """Probes as facts, asked by somebody in `groups`; what is trained learns their other wordings."""
+    others = {probe.fact: probe.taught for probe in probes}
     items = [
         Item(
             id=probe.id,
@@ -99,22 +155,26 @@ def facts_of_probes(probes: Sequence[Probe], groups: frozenset[str] = frozenset(
         )
         for probe in probes
     ]
-    return facts_of(items)
+    return [replace(fact, others=others[fact.rows[0].group or ""]) for fact in facts_of(items)]
 
 
-def known_by(facts: Sequence[DatedFact], at: datetime) -> list[Item]:
+def known_by(facts: Sequence[DatedFact], at: datetime, *, taught: bool = False) -> list[Item]:
     """What a person could have labelled on the day `at`: the answers that hold then, and "no answer" for those that ended.
 
-    Nothing later is in it: not when an answer will end, and not what will begin.
+    Under the wording that is asked, or (`taught`) under each that is trained on. Nothing later is in it: not when an answer will end, and
+    not what will begin.
     """
     rows = []
     for fact in facts:
         holding = fact.holding(at)
         if holding is not None:
-            rows.append(replace(holding, text=fact.text, valid_to=None))
+            row = replace(holding, valid_to=None)
         elif any(row.valid_to is not None and row.valid_to <= at for row in fact.rows):
-            last = fact.rows[0]
-            rows.append(replace(last, text=fact.text, answers=(), answerable=False, valid_from=None, valid_to=None))
+            row = replace(fact.rows[0], answers=(), answerable=False, valid_from=None, valid_to=None)
+        else:
+            continue
+        wordings = fact.taught if taught else (fact.text,)
+        rows += [replace(row, id=f"{row.id}~{place}", text=text) for place, text in enumerate(wordings)]
     return rows
 
 

@@ -18,10 +18,14 @@ from steelyard.corpus.past import Past
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.replay import Replay
 from steelyard.corpus.sources import SourceRule
+from steelyard.evaluation.remembering import RememberingEncoder
 from steelyard.models.interface import Encoder
 from steelyard.schema.ageing import StepWork
 from steelyard.schema.errors import NotFoundError, UserError
+from steelyard.schema.progress import Report, silent
 from steelyard.stores.memory import MemoryStore
+
+STAGES = {"parse": "read the step's documents", "embed": "embed the step's passages"}
 
 
 def document_days(pasts: Mapping[str, Past], begin: datetime, end: datetime) -> int:
@@ -32,7 +36,8 @@ def document_days(pasts: Mapping[str, Past], begin: datetime, end: datetime) -> 
 class PastDocuments:
     """A library and an index of their own in `folder`, brought from moment to moment; see `evaluation.ageing.PastCorpus`.
 
-    `lag` is how long a change waits before it is indexed: at a moment, the documents are those of `lag` earlier.
+    `lag` is how long a change waits before it is indexed: at a moment, the documents are those of `lag` earlier. `encoder` embeds passages,
+    `asking` questions and quotes (None: the same one), `threads` at the same time. `prefer_newer`: see `Retriever`.
     """
 
     def __init__(
@@ -45,6 +50,10 @@ class PastDocuments:
         settings: IngestSettings,
         seed: int,
         lag: timedelta = timedelta(0),
+        asking: Encoder | None = None,
+        prefer_newer: bool = False,
+        threads: int = 1,
+        report: Report = silent,
     ) -> None:
         outside = [rule.path for rule in rules if Path(rule.path).is_absolute() or ".." in Path(rule.path).parts]
         if outside:
@@ -60,6 +69,10 @@ class PastDocuments:
         self._encoder = encoder
         self._seed = seed
         self._lag = lag
+        self._plain = asking or encoder
+        self._remembering = RememberingEncoder(self._plain, threads)
+        self._prefer_newer = prefer_newer
+        self._report = report
         self._replays = {path: Replay(past, self._tree / path) for path, past in pasts.items()}
 
     @cached_property
@@ -81,21 +94,32 @@ class PastDocuments:
         steps = [replay.advance(at - self._lag) for replay in self._replays.values()]
         for path in self._replays:
             (self._tree / path).mkdir(parents=True, exist_ok=True)
-        done = ingest(self._rules, self.library, self._store, self._encoder, root=self._tree, settings=self._settings)
+        done = ingest(
+            self._rules,
+            self.library,
+            self._store,
+            self._encoder,
+            root=self._tree,
+            settings=self._settings,
+            progress=lambda now: self._report(STAGES.get(now.stage, now.stage), now.done, now.total),
+        )
         documents = sum(step.documents for step in steps)
         return StepWork(documents=documents, passages=done.embedded, seconds=perf_counter() - begin)
 
-    def candidate(self, name: str, at: datetime) -> Candidate:
+    def candidate(self, name: str, at: datetime, *, remembering: bool = True) -> Candidate:
         """See `PastCorpus.candidate`."""
         del at  # the moment brought in last: the generation in force
+        encoder = self._remembering if remembering else self._plain
         # Rules change over the past as well: without the control plane a page would be searched under the rule it came with.
-        search = Retriever(EnforcedStore(self._store, self.library.control), self._encoder, self.library.in_force())
-        made: Candidate = CANDIDATES.load(name)(Tools(encoder=self._encoder, search=search, seed=self._seed))
+        store = EnforcedStore(self._store, self.library.control)
+        search = Retriever(store, encoder, self.library.in_force(), prefer_newer=self._prefer_newer)
+        made: Candidate = CANDIDATES.load(name)(Tools(encoder=encoder, search=search, seed=self._seed))
         return made
 
-    def learner(self, name: str) -> Candidate:
+    def learner(self, name: str, *, remembering: bool = True) -> Candidate:
         """An unfitted candidate that needs no documents."""
-        made: Candidate = CANDIDATES.load(name)(Tools(encoder=self._encoder, seed=self._seed))
+        encoder = self._remembering if remembering else self._plain
+        made: Candidate = CANDIDATES.load(name)(Tools(encoder=encoder, seed=self._seed))
         return made
 
     def close(self) -> None:

@@ -114,7 +114,7 @@ class Hindsight:
 
 @dataclass(frozen=True, kw_only=True)
 class Backtest:
-    """The whole replay of one component."""
+    """The whole replay of one component. `asked_as_trained` counts the facts whose only wording is both learned and asked."""
 
     component: str
     begin: datetime
@@ -129,6 +129,7 @@ class Backtest:
     hindsight: Hindsight
     sentences: tuple[str, ...]
     events: tuple[tuple[datetime, str], ...] = field(default=())
+    asked_as_trained: int = 0
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -150,6 +151,8 @@ class Backtest:
             "approaches": dict(self.approaches),
             "facts": self.facts,
             "questions_from": self.questions_from,
+            "asked_as_trained": self.asked_as_trained > 0,
+            "facts_asked_as_trained": self.asked_as_trained,
             "steps": [
                 {
                     "date": at.date().isoformat(),

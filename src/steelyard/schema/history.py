@@ -29,6 +29,8 @@ class Change:
 class StatedFact:
     """One fact that a document states: `value` is the answer to `question`, read at `evidence`, a line of the text verbatim.
 
+    `taught` is the same question in another form, to train on what is then asked with `question`.
+
     `key` names the fact inside its document and stays the same while the value changes. `kind` says where it stood:
     `front_matter`, `table`, `list`, `default` or `sentence`.
     """
@@ -36,6 +38,7 @@ class StatedFact:
     key: tuple[str, ...]
     kind: str
     question: str
+    taught: str
     value: str
     evidence: str
 
@@ -45,7 +48,7 @@ class Probe:
     """A question with the answer that held from `valid_from` (inclusive) to `valid_to` (exclusive; None: it still holds).
 
     Rows of one `fact` ask the same question; outside all their periods the documents do not answer it and declining is right.
-    `values` is how many answers the fact had over its history.
+    `values` is how many answers the fact had over its history. `taught` are other wordings of the question, to train on.
     """
 
     id: str
@@ -58,3 +61,4 @@ class Probe:
     source: str
     evidence: str
     values: int
+    taught: tuple[str, ...] = ()

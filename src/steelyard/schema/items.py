@@ -22,7 +22,8 @@ class Item:
     classify: `text`, `label`. answer: `text` (the question), `answers` (any of which counts), `answerable`, `source` (document),
     `groups` of the asker, `valid_from`/`valid_to`. write: `text` (the situation), `slots`, `output` with `{slot}` places.
     system cases use all of them. `group` keeps rows together in a split (None: only near-duplicates are kept together).
-    `split` is the part that the file puts the row in; None: it is drawn. `row` is the line in the file the row came from.
+    `split` is the part that the file puts the row in; None: it is drawn. `row` is the line in the file the row came from. `fact` names what
+    several wordings of one question ask for, and binds nothing.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Item:
     group: str | None = None
     split: SplitName | None = None
     row: int = 0
+    fact: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

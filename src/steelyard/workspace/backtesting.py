@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from steelyard.candidates import CANDIDATES
 from steelyard.corpus.replay import Every, moments
 from steelyard.decision.recommend import recommend
-from steelyard.evaluation.ageing import AnswerFile, replay
+from steelyard.evaluation.ageing import AnswerFile, Way, replay
 from steelyard.evaluation.backtest import Replaying, backtest
 from steelyard.evaluation.dated import DatedFact, facts_of
 from steelyard.evaluation.hindsight import Judged, Prices, update_rate
@@ -39,6 +40,8 @@ CALIBRATION_EVERY = 3
 """Each third fact calibrates what retrieves, and is not asked: a threshold must not be measured on what it was chosen on."""
 FOLLOWING = ("rag-bm25", "rag-hybrid", "rag-tuned")
 LEARNING = ("closed-book",)
+ALIKE = {"rag-tuned": "rag-hybrid"}
+"""Candidates that are another one where tuning them did not pay."""
 FEWEST_FACTS = 20
 
 
@@ -74,6 +77,7 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     asked, calibrating, origin = _questions(parts, component, plan)
     steps = moments(begin, end, plan.every)
     folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
+    threads, asking = parts.toolbox.asking_encoder
     corpus = PastDocuments(
         folder,
         source_rules(parts.settings),
@@ -82,6 +86,10 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
         settings=ingest_settings(parts.settings),
         seed=parts.settings.measure.seed,
         lag=plan.lag,
+        asking=asking,
+        threads=threads,
+        prefer_newer=parts.settings.corpus.prefer_newer,
+        report=report,
     )
     try:
         with one_blas_thread():
@@ -90,9 +98,10 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
                 steps,
                 corpus,
                 FOLLOWING,
-                {name: (lambda name=name: corpus.learner(name)) for name in LEARNING},  # type: ignore[misc]
+                {name: partial(corpus.learner, name) for name in LEARNING},
                 AnswerFile(folder / "answers"),
                 calibrating=calibrating,
+                way=Way(threads=threads, alike=ALIKE),
                 report=report,
             )
     finally:
@@ -122,6 +131,11 @@ def _questions(parts: Parts, component: str, plan: BacktestPlan) -> tuple[list[D
     drawn = sorted(facts, key=lambda fact: hashlib.sha256(fact.name.encode()).hexdigest())[: plan.limit * 3 // 2]
     calibrating = drawn[::CALIBRATION_EVERY]
     asked = [fact for place, fact in enumerate(drawn) if place % CALIBRATION_EVERY]
+    reworded = [fact for fact in asked if fact.others]
+    if 2 * len(reworded) >= len(asked):
+        # The rest can be asked only as it was taught; it still teaches and calibrates.
+        calibrating += [fact for fact in asked if not fact.others]
+        asked = reworded
     if len(asked) < FEWEST_FACTS:
         raise UserError(
             f"{len(asked)} questions are too few to see anything age; {FEWEST_FACTS} are the fewest.",
@@ -167,7 +181,7 @@ def _key(
             rows = [
                 (row.text, row.answers, row.answerable, str(row.valid_from), str(row.valid_to)) for row in fact.rows
             ]
-            digest.update(repr((fact.name, sorted(fact.groups), rows)).encode())
+            digest.update(repr((fact.name, fact.text, fact.others, sorted(fact.groups), rows)).encode())
     settings = parts.settings
     digest.update(repr((settings.corpus, settings.models, settings.sources, settings.measure.seed)).encode())
     digest.update(repr((plan.lag, plan.every, steps[0], code_fingerprint(), parts.toolbox.encoder.name)).encode())

@@ -140,6 +140,7 @@ def _row(probe: Probe, *, reviewed: bool) -> dict[str, Any]:
     return {
         "id": probe.id,
         "question": probe.question,
+        "taught": list(probe.taught),
         "answers": list(probe.answers),
         "source": probe.source,
         "valid_from": probe.valid_from.isoformat(),
@@ -158,6 +159,7 @@ def _probe(row: Mapping[str, Any]) -> Probe:
         fact=str(row["group"]),
         kind=str(row.get("kind", "")),
         question=str(row["question"]),
+        taught=tuple(str(text) for text in row.get("taught", ())),
         answers=tuple(str(answer) for answer in row["answers"]),
         valid_from=_moment(row["valid_from"]),
         valid_to=_moment(row["valid_to"]) if row.get("valid_to") else None,

@@ -20,6 +20,7 @@ from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.removal import is_unfinished
 from steelyard.models.call_ledger import CallLedger
+from steelyard.models.encoder import usable_threads
 from steelyard.models.endpoint_encoder import EndpointEncoder
 from steelyard.models.generation import Generator
 from steelyard.models.generator_loading import metered_generator
@@ -82,6 +83,17 @@ class Toolbox:
         """The encoder behind a cache of vectors by content: for labelled rows and passages, not for strangers' questions."""
         self.state.root.mkdir(parents=True, exist_ok=True)
         return CachedEncoder(self.encoder, self.state.vectors)
+
+    @property
+    def asking_encoder(self) -> tuple[int, Encoder]:
+        """How many questions may be embedded at the same time, and the encoder that serves, made for that: one thread a question."""
+        models = self.settings.models
+        threads = models.threads or usable_threads()
+        if models.encoder == "openai":
+            return 1, self.cached_encoder
+        if threads == 1:
+            return 1, self.encoder
+        return threads, load_encoder(models.encoder, precision=models.precision, threads=1)
 
     def lacks(self, part: Part) -> str | None:
         """What a candidate works with and the settings do not name: documents, a generator, weights to tune; None: nothing."""
