@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from steelyard.config import EconomicsSettings, TrafficSettings
@@ -13,9 +14,9 @@ from steelyard.corpus.ingest import IngestSettings
 from steelyard.corpus.past import read_past
 from steelyard.corpus.replay import moments
 from steelyard.corpus.sources import SourceRule
-from steelyard.evaluation.ageing import AnswerFile, replay
+from steelyard.evaluation.ageing import AnswerFile, Replayed, Way, replay
 from steelyard.evaluation.backtest import Replaying, backtest
-from steelyard.evaluation.dated import facts_of
+from steelyard.evaluation.dated import DatedFact, facts_of
 from steelyard.evaluation.hindsight import Judged, Prices, update_rate
 from steelyard.evaluation.past_documents import PastDocuments, document_days
 from steelyard.models.loading import load_encoder
@@ -84,8 +85,62 @@ def page(world: World, step: int, place: int) -> str:
 
 def replayed(world: World, folder: Path, *, verdict: str = "rag") -> Backtest:
     """The backtest of a world at high volume, with retrieval by words and an answerer in weights."""
-    rows, questions = [], []
+    found, facts = replay_of(world, folder, ("rag-bm25",))
+    steps = found.moments
+    economics = EconomicsSettings(wrong_answer_usd=0.5, handoff_usd=2.0)
+    prices = Prices(economics=economics, traffic=TrafficSettings(queries_per_month=1_000_000))
+    days = document_days({"docs": read_past(folder / "log.jsonl")}, steps[0], steps[-1])
+    about = Replaying(
+        component="answer",
+        every="month",
+        questions_from="planted",
+        approaches={"rag-bm25": "rag"},
+        verdict=verdict,
+        rate=update_rate(facts, days, steps[0], steps[-1]),
+    )
+    return backtest(Judged(facts, found, prices), about)
+
+
+def replay_of(
+    world: World,
+    folder: Path,
+    following: Sequence[str],
+    *,
+    threads: int = 1,
+    alike: Mapping[str, str] | None = None,
+    plain: bool = False,
+) -> tuple[Replayed, list[DatedFact]]:
+    """The answers of a world's candidates, and its facts; see `evaluation.ageing.Way`."""
+    folder.mkdir(exist_ok=True)
     months = [datetime(2024 + month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(world.steps)]
+    _write_log(world, folder / "log.jsonl", months)
+    facts = facts_of(_questions(world, months))
+    encoder = CachedEncoder(load_encoder("minilm", threads=1), folder / "vectors.sqlite")
+    corpus = PastDocuments(
+        folder,
+        [SourceRule(path="docs", allow=("everyone",))],
+        {"docs": read_past(folder / "log.jsonl")},
+        encoder,
+        settings=IngestSettings(workers=1),
+        seed=0,
+        threads=threads,
+    )
+    found = replay(
+        facts,
+        moments(months[0], months[-1], "month"),
+        corpus,
+        following,
+        {"closed-book": partial(corpus.learner, "closed-book")},
+        AnswerFile(folder / "answers"),
+        way=Way(threads=threads, alike=alike or {}, plain=plain),
+        report=silent,
+    )
+    corpus.close()
+    return found, facts
+
+
+def _write_log(world: World, file: Path, months: Sequence[datetime]) -> None:
+    rows = []
     before: dict[str, str] = {}
     for step, at in enumerate(months):
         pages = {f"{town.lower()}.md": page(world, step, place) for place, town in enumerate(TOWNS)}
@@ -94,6 +149,11 @@ def replayed(world: World, folder: Path, *, verdict: str = "rag") -> Backtest:
             if before.get(name) != text:
                 rows.append({"date": at.isoformat(), "op": "modify", "path": name, "text": text})
         before = pages
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _questions(world: World, months: Sequence[datetime]) -> list[Item]:
+    questions = []
     for place, town in enumerate(TOWNS):
         counts = [world.moved(step, place) for step in range(world.steps)]
         begins = [0, *[step for step in range(1, world.steps) if counts[step] != counts[step - 1]]]
@@ -110,28 +170,4 @@ def replayed(world: World, folder: Path, *, verdict: str = "rag") -> Backtest:
                     group=town,
                 )
             )
-    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return _replay(world, folder, months, questions, verdict)
-
-
-def _replay(world: World, folder: Path, months: list[datetime], questions: list[Item], verdict: str) -> Backtest:
-    pasts = {"docs": read_past(folder / "log.jsonl")}
-    steps = moments(months[0], months[-1], "month")
-    facts = facts_of(questions)
-    encoder = CachedEncoder(load_encoder("minilm", threads=1), folder / "vectors.sqlite")
-    rules = [SourceRule(path="docs", allow=("everyone",))]
-    corpus = PastDocuments(folder, rules, pasts, encoder, settings=IngestSettings(workers=1), seed=0)
-    learners = {"closed-book": lambda: corpus.learner("closed-book")}
-    found = replay(facts, steps, corpus, ("rag-bm25",), learners, AnswerFile(folder / "answers"), report=silent)
-    corpus.close()
-    economics = EconomicsSettings(wrong_answer_usd=0.5, handoff_usd=2.0)
-    prices = Prices(economics=economics, traffic=TrafficSettings(queries_per_month=1_000_000))
-    about = Replaying(
-        component="answer",
-        every="month",
-        questions_from="planted",
-        approaches={"rag-bm25": "rag"},
-        verdict=verdict,
-        rate=update_rate(facts, document_days(pasts, steps[0], steps[-1]), steps[0], steps[-1]),
-    )
-    return backtest(Judged(facts, found, prices), about)
+    return questions

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from time import perf_counter
 from typing import Protocol
 
@@ -113,13 +115,17 @@ class AnswerFile:
         return self._folder / candidate / f"{at:%Y-%m-%dT%H%M%S}.json"
 
 
+Trained = Mapping[str, Mapping[datetime, Answers]]
+"""Answers by candidate and the moment it was trained."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
     """All answers: of candidates that follow the documents by step, of tuned ones by the moment they were trained."""
 
     moments: tuple[datetime, ...]
     following: Mapping[str, Mapping[datetime, Answers]]
-    trained: Mapping[str, Mapping[datetime, Answers]]
+    trained: Trained
 
 
 def replay(
@@ -147,21 +153,19 @@ def replay(
     """
     step = _Step(facts, corpus, learners, kept, calibrating, way or Way(), moments[0])
     follow: dict[str, dict[datetime, Answers]] = {name: {} for name in following}
-    trained: dict[str, dict[datetime, Answers]] = {name: {} for name in learners}
-    for done, at in enumerate(moments):
-        report("replay the documents", done, len(moments))
-        found = {name: kept.read(name, at) for name in (*following, *learners)}
-        missing = [name for name in following if found[name] is None]
-        work = corpus.to(at) if missing else StepWork()
-        for name in missing:
-            found[name] = step.follow(name, at, work, found)
-        for name in learners:
-            if found[name] is None:
-                found[name] = step.train(name, at)
-        for name, answers in found.items():
-            assert answers is not None
-            kept.write(name, at, answers)
-            (follow if name in follow else trained)[name][at] = answers
+    with step.training(moments) as training:
+        for done, at in enumerate(moments):
+            report("replay the documents", done, len(moments))
+            found = {name: kept.read(name, at) for name in following}
+            missing = [name for name in following if found[name] is None]
+            work = corpus.to(at) if missing else StepWork()
+            for name in missing:
+                found[name] = step.follow(name, at, work, found)
+            for name, answers in found.items():
+                assert answers is not None
+                kept.write(name, at, answers)
+                follow[name][at] = answers
+        trained = training()
     report("replay the documents", len(moments), len(moments))
     return Replayed(moments=tuple(moments), following=follow, trained=trained)
 
@@ -206,6 +210,36 @@ class _Step:
             return same
         answers = ask_all(candidate.load(folder), self._facts, self._way.threads)
         return Answers(answers, work, self._timed(name, lambda: self._corpus.candidate(name, at, remembering=False)))
+
+    @contextmanager
+    def training(self, moments: Sequence[datetime]) -> Iterator[Callable[[], Trained]]:
+        """All trainings of all moments, beside what else is done where there are several threads; the result waits for them.
+
+        They need no documents, so that they may be ahead of the replay or behind it.
+        """
+        stopped = Event()
+
+        def train_all() -> Trained:
+            return {name: {at: self._kept_or_trained(name, at, stopped) for at in moments} for name in self._learners}
+
+        if self._way.threads == 1:
+            yield train_all
+            return
+        with ThreadPoolExecutor(1, "steelyard-train") as pool:
+            waiting = pool.submit(copy_context().run, train_all)
+            try:
+                yield waiting.result
+            finally:
+                stopped.set()
+
+    def _kept_or_trained(self, name: str, at: datetime, stopped: Event) -> Answers:
+        found = self._kept.read(name, at)
+        if found is None:
+            if stopped.is_set():
+                raise CancelledError
+            found = self.train(name, at)
+            self._kept.write(name, at, found)
+        return found
 
     def train(self, name: str, at: datetime) -> Answers:
         """What a candidate answers that was trained on what was known at `at`."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from steelyard.evaluation.reworded import reworded
 from steelyard.example.layout import lay_out
 from steelyard.metrics.statistics import wilson
 from steelyard.schema.errors import BrokenError
@@ -25,6 +30,7 @@ EXAMPLE = "example"
 """The example workspace's own git repository, with its questions: a history that is there without any data set."""
 LAST_DAY = "2026-08-01"
 """Day of the last of the 24 monthly snapshots, which have neither a beginning before them nor an end behind them."""
+STEPS = 24
 PROBES_OF = "docs_endoflife"
 ALL_PROBES = 40_000
 FIELDS: Mapping[str, str] = {
@@ -49,38 +55,74 @@ questions = "questions.jsonl"
 """
 
 
-def bench_backtest(data: Path, _cache: Path, progress: Progress) -> dict[str, Any]:
+def bench_backtest(data: Path, cache: Path, progress: Progress) -> dict[str, Any]:
     """Each history month by month through `steelyard backtest`; the result is `{"name": "backtest", "rows": [...]}`.
 
     Every way to run a candidate is one row: shares of the questions at the first and the last step, the worst share of stale answers,
     its money, with `best` for the cheapest. `series` holds the steps for the charts. The last row is the precision of `steelyard probes`
     on the history with the most changes: of the derived answers that reference questions also ask for, the share that the reference
     has for the same days.
+
+    What a history gave is kept in `cache` until the code or the data change, and a replay that was cut short goes on where it was; then
+    its `seconds` are None, because nobody timed the whole.
     """
     wanted = [EXAMPLE, *(name for name in HISTORIES if (data / name).is_dir())]
+    folder = cache / "backtest" / _code()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="steelyard-backtest-") as folder:
-        for done, name in enumerate(wanted):
-            progress(done, len(wanted) + 1)
-            rows += _replayed(Path(folder) / name, name, data)
-        progress(len(wanted), len(wanted) + 1)
-        if (data / PROBES_OF).is_dir():
-            rows.append(_probe_precision(Path(folder) / PROBES_OF, data / PROBES_OF))
-    progress(len(wanted) + 1, len(wanted) + 1)
+    for done, name in enumerate(wanted):
+        steps = _within(progress, done, len(wanted) + 1)
+        rows += _kept(folder / f"{name}.json", partial(_replayed, folder / name, name, data, steps))
+        progress((done + 1) * STEPS, (len(wanted) + 1) * STEPS)
+    if (data / PROBES_OF).is_dir():
+        rows += _kept(folder / "probes.json", lambda: [_probe_precision(folder / PROBES_OF, data / PROBES_OF)])
+    progress((len(wanted) + 1) * STEPS, (len(wanted) + 1) * STEPS)
     return {"name": "backtest", "rows": rows}
 
 
-def _replayed(folder: Path, name: str, data: Path) -> list[Row]:
-    """The rows of one history."""
+def _within(progress: Progress, before: int, parts: int) -> Callable[[int], None]:
+    return lambda steps: progress(before * STEPS + min(steps, STEPS - 1), parts * STEPS)
+
+
+def _kept(file: Path, make: Callable[[], list[Row]]) -> list[Row]:
+    """The rows in a file; made and written where there is none."""
+    try:
+        rows: list[Row] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        rows = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(".new")
+        beside.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        beside.replace(file)
+    return rows
+
+
+def _code() -> str:
+    """The package's source by its content: what another version found is not taken for this one's."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _replayed(folder: Path, name: str, data: Path, steps: Callable[[int], None]) -> list[Row]:
+    """The rows of one history; `steps` is told how many steps are done."""
+    cut_short = (folder / ".steelyard").is_dir()
+    history: list[str] = []
     if name == EXAMPLE:
-        lay_out(folder)
-        history: list[str] = []
+        if not cut_short:
+            shutil.rmtree(folder, ignore_errors=True)
+            lay_out(folder)
     else:
         _lay_out(folder, name, data / name)
         history = ["--history", f"docs={data / name / 'changes.jsonl.gz'}", "--to", LAST_DAY]
     begin = perf_counter()
-    found = json.loads(_steelyard("-w", str(folder), "backtest", *history, "--json"))
-    return rows_of(name, found, perf_counter() - begin)
+
+    def tick() -> None:
+        steps(len(list(folder.glob(".steelyard/backtest/*/*/answers/rag-bm25/*.json"))))
+
+    found = json.loads(_steelyard("-w", str(folder), "backtest", *history, "--json", tick=tick))
+    return rows_of(name, found, None if cut_short else perf_counter() - begin)
 
 
 def rows_of(name: str, found: Mapping[str, Any], seconds: float | None) -> list[Row]:
@@ -89,6 +131,7 @@ def rows_of(name: str, found: Mapping[str, Any], seconds: float | None) -> list[
         "history": name,
         "steps": len(found["steps"]),
         "facts": found["facts"],
+        "as_trained": found["facts_asked_as_trained"],
         "seconds": None if seconds is None else round(seconds, 1),
         "document_days": round(found["update_rate"]["document_days"], 1),
         "asked_days": round(found["update_rate"]["asked_days"], 1),
@@ -140,13 +183,19 @@ def _series(found: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _lay_out(folder: Path, name: str, source: Path) -> None:
-    (folder / "docs").mkdir(parents=True)
+    """A workspace with the reference questions, each a second time in other words that are learned and not asked."""
+    (folder / "docs").mkdir(parents=True, exist_ok=True)
     (folder / "steelyard.toml").write_text(SETTINGS.format(name=name), encoding="utf-8")
     with (folder / "questions.jsonl").open("w", encoding="utf-8") as out:
         for row in _rows(source / "probes.jsonl.gz"):
             kept = {key: row[key] for key in ("id", "question", "answers", "valid_from", "valid_to")}
             kept |= {"source": f"docs/{row['source_path']}", "fact": row["fact_id"]}
             out.write(json.dumps(kept) + "\n")
+            other = reworded(row["question"])
+            if other is not None:
+                out.write(
+                    json.dumps({**kept, "id": f"{row['id']}-reworded", "question": other, "split": "train"}) + "\n"
+                )
 
 
 def _probe_precision(folder: Path, source: Path) -> Row:
@@ -207,17 +256,23 @@ def _rows(path: Path) -> Iterator[Row]:
         yield from map(json.loads, lines)
 
 
-def _steelyard(*arguments: str) -> str:
-    """What a command printed.
+def _steelyard(*arguments: str, tick: Callable[[], None] = lambda: None) -> str:
+    """What a command printed; `tick` is called every second while it runs.
 
     Raises:
         BrokenError: it failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "steelyard", *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
-    )
-    if done.returncode:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+        running = subprocess.Popen([sys.executable, "-m", "steelyard", *arguments], stdout=out, stderr=told)
+        while running.returncode is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(timeout=1)
+            tick()
+        for file in (out, told):
+            file.seek(0)
+        printed, complaint = out.read(), told.read()
+    if running.returncode:
         raise BrokenError(
-            f"`steelyard {' '.join(arguments)}` failed: {done.stdout[-500:]}{done.stderr[-500:]}", code="bench.command"
+            f"`steelyard {' '.join(arguments)}` failed: {printed[-500:]}{complaint[-500:]}", code="bench.command"
         )
-    return done.stdout
+    return printed

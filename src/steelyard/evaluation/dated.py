@@ -84,7 +84,8 @@ def judge(fact: DatedFact, answer: AgedAnswer, at: datetime) -> Verdict:
 def facts_of(items: Iterable[Item]) -> list[DatedFact]:
     """Rows of one fact (or one group, else the same question) and asker as one fact over time, in order of first appearance.
 
-    Of several wordings one is asked, chosen by hash. Wordings whose answers disagree on some day are facts of their own.
+    Of several wordings one is asked, chosen by hash among those that the file does not put into train. Wordings whose answers disagree on
+    some day are facts of their own.
     """
     grouped: dict[tuple[str, frozenset[str]], list[Item]] = {}
     for item in items:
@@ -95,7 +96,7 @@ def facts_of(items: Iterable[Item]) -> list[DatedFact]:
         for row in rows:
             by_wording.setdefault(normalised(row.text), []).append(row)
         if len(by_wording) > 1 and _one_question(by_wording):
-            asked = _drawn(list(by_wording))
+            asked = _drawn([name for name, own in by_wording.items() if own[0].split != "train"] or list(by_wording))
             others = tuple(own[-1].text for name, own in by_wording.items() if name != asked)
             facts.append(_fact(by_wording[asked], others))
         else:

@@ -14,6 +14,7 @@ from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.corpus.ingest import IngestSettings, ingest
 from steelyard.corpus.library import Library
+from steelyard.corpus.parsing.pool import ParsePool
 from steelyard.corpus.past import Past
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.replay import Replay
@@ -88,6 +89,11 @@ class PastDocuments:
         rebuild(self.library, store, self._encoder)
         return store
 
+    @cached_property
+    def _parsers(self) -> ParsePool:
+        """One pool for all steps: starting its processes takes longer than parsing what a step changed."""
+        return ParsePool(self._settings.limits, self._settings.workers)
+
     def to(self, at: datetime) -> StepWork:
         """See `PastCorpus.to`."""
         begin = perf_counter()
@@ -101,6 +107,7 @@ class PastDocuments:
             self._encoder,
             root=self._tree,
             settings=self._settings,
+            parsers=self._parsers,
             progress=lambda now: self._report(STAGES.get(now.stage, now.stage), now.done, now.total),
         )
         documents = sum(step.documents for step in steps)
@@ -123,7 +130,9 @@ class PastDocuments:
         return made
 
     def close(self) -> None:
-        """Close the library."""
+        """Close the library, and end the parsing processes."""
+        if "_parsers" in self.__dict__:
+            self._parsers.close()
         self.library.close()
 
 
