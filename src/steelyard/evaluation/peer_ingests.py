@@ -87,6 +87,7 @@ def main() -> int:
     except ImportError as error:
         say({"missing": f"no module '{error.name}' there: {how(name)}"})
         return 0
+    given([("warm-up", "warm up")])
     say({"encoder": "sentence-transformers"})
     for line in sys.stdin:
         chunks = json.loads(line).get("chunks", "given")
