@@ -67,11 +67,6 @@ class Asking:
         """The share of the names of an entry that the question says, 0 to 1; 0 where it has none."""
         return len(named.names & self.names) / len(named.names) if named.names else 0.0
 
-    def share(self, text: str) -> float:
-        """The share of the terms of a title or heading that the question says, 0 to 1; 0 where it has none."""
-        own = frozenset(terms(text))
-        return len(own & self.stems) / len(own) if own else 0.0
-
     def features(self, named: Named, newest: str) -> tuple[float, ...]:
         """The features `named`, `unnamed`, `key`, `unkeyed`, `focus`, `echo`, `newest`; see `reader.FEATURES`.
 
