@@ -31,8 +31,19 @@ def test_the_pipeline_is_one_call_and_every_part_names_its_version(door: Door) -
     )
     assert told["label"]
     alone = door.call("POST", "/api/ask", {"question": PUBLIC}).json()
-    assert told["citations"] == alone["citations"]
+    places = [{**one, "supports": None} for one in told["citations"]]
+    assert places == [{**one, "supports": None} for one in alone["citations"]]
+    # In the reply the answer stands behind a greeting: what a citation supports is a part of the text that is given.
+    assert [told["text"][slice(*one["supports"])] for one in told["citations"]] == [
+        one["quote"] for one in told["citations"]
+    ]
     assert told["citations"]
+    chat = {"model": "steelyard", "messages": [{"role": "user", "content": PUBLIC}]}
+    chat["steelyard"] = {"slots": {"name": "Kim", "agent": "Lee"}}
+    said = door.call("POST", "/v1/chat/completions", chat).json()
+    content = said["choices"][0]["message"]["content"]
+    cited = said["steelyard"]["citations"]
+    assert [content[slice(*one["supports"])] for one in cited] == [one["quote"] for one in cited] != []
     assert alone["answer"] in told["text"]  # the writer touches no fact
 
 

@@ -56,8 +56,11 @@ def ask(
         out.print("[yellow]No answer found in the documents you may see.[/yellow]")
     else:
         out.print(asked.answer, markup=False)
+    parts = {citation.supports for citation in asked.citations}
     for citation in asked.citations:
-        out.print(f"  from {_place(citation)}", style="dim", markup=False)
+        # One source for the whole answer needs no word of what it supports; of several each says it.
+        said = f"“{asked.answer[slice(*citation.supports)]}” " if len(parts) > 1 and citation.supports else ""
+        out.print(f"  {said}from {_place(citation)}", style="dim", markup=False)
         for copy in citation.copies:
             out.print(f"  also in {_place(copy)}", style="dim", markup=False)
     out.print(

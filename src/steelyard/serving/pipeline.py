@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Literal
@@ -86,7 +86,7 @@ class Pipeline:
             label=routed.label if routed else None,
             probability=routed.probability if routed else None,
             out_of_scope=outside,
-            citations=answered.citations if answered and found else (),
+            citations=moved(answered.citations, answered.text, out.text) if answered and found else (),
         )
 
     def ask(self, question: str, scope: Scope, *, component: str | None = None, at: datetime | None = None) -> Served:
@@ -276,3 +276,19 @@ class Pipeline:
             hits=hits,
             **more,
         )
+
+
+def moved(citations: Sequence[Citation], answer: str, reply: str) -> tuple[Citation, ...]:
+    """The citations of an answer as those of a reply that holds it: `supports` is the part of the reply.
+
+    None where the reply does not hold the answer word by word; then nobody can say which part of it is supported.
+    """
+    at = reply.find(answer)
+
+    def of_reply(one: Citation) -> Citation:
+        copies = tuple(map(of_reply, one.copies))
+        if at < 0 or one.supports is None:
+            return replace(one, supports=None, copies=copies)
+        return replace(one, supports=(at + one.supports[0], at + one.supports[1]), copies=copies)
+
+    return tuple(map(of_reply, citations))

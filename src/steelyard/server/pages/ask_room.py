@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -159,17 +159,22 @@ def _did(part: PartUse) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where something stands: the address of its source, what to call it, and the words."""
+    """Where something stands: the address of its source, what to call it, the words, and the part of the answer that they support."""
 
     address: str
     document: str
     where: str
     quote: str
+    supports: str = ""
 
 
 def cites(served: Served, asking: Asking) -> list[Place]:
-    """The citations of an answer."""
-    return [_place(one, asking) for one in served.citations]
+    """The citations of an answer; where it rests on several, each with the part of the answer that it supports."""
+    several = len({one.supports for one in served.citations}) > 1
+    return [
+        replace(_place(one, asking), supports=served.text[slice(*one.supports)] if several and one.supports else "")
+        for one in served.citations
+    ]
 
 
 def hits(served: Served, asking: Asking) -> list[Place]:
