@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from access_door_checks import DOOR_CHECKS
 from access_reference import Said, may
 from access_stored_checks import lance_follows, reads
 
@@ -321,5 +322,6 @@ CHECKS: dict[str, list[Check]] = {
     "stores.lance": [lance_follows],
     "corpus.library": [reads],
     "corpus.ingest": [_with_bench(SIDECAR[0]), _with_bench(SIDECAR[2])],
+    **DOOR_CHECKS,
 }
 """The checks by the part of the package that they look at first."""

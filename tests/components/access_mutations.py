@@ -112,7 +112,7 @@ def _compiled(tree: ast.Module, function: FunctionType) -> CodeType:
     # `from __future__ import annotations` holds in the package: annotations may name what is only imported for type checkers.
     flags = function.__code__.co_flags & 0x1000000
     definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
     definition.decorator_list = []
     if function.__code__.co_freevars:
         names = ", ".join(function.__code__.co_freevars)
@@ -137,7 +137,7 @@ def _code(module: CodeType, name: str) -> CodeType:
 
 def _changes(tree: ast.Module) -> Iterator[tuple[str, Any, Change]]:
     definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
     text = definition.body[0]
     documented = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     for statement in definition.body[1 if documented else 0 :]:

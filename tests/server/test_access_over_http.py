@@ -171,17 +171,22 @@ class Doors:
             right = {one for one in self.world.copies if one.document in {own.document for own in expected}}
             self.compare(f"page, {kind}", asker, seen, right, whole=False)
 
-    def library(self) -> None:
-        """`Workspace.ask` in every generation, also by its date, under the rules of now."""
+    def past(self) -> None:
+        """Every generation under the rules of now, asked of the library and over HTTP."""
         workspace = Workspace(self.world.root)
         for asker in list(self.keys)[:5]:
             user, groups = asker[0] or None, [one for one in asker[1] if one]
             for number, expected in self.world.expected(asker).items():
                 if number:
                     answer = workspace.ask(QUESTION, user=user, groups=groups, generation=number, candidate="rag-bm25")
-                    [step] = answer.component_trace
-                    seen = {self.world.named(name) for name in step["passages"]}
-                    self.compare("library, past", asker, seen, expected, whole=False)
+                    body = {"question": QUESTION, "generation": number}
+                    told = self.call(asker, "POST", "/api/ask", json=body).json()
+                    for door, trace in (("library", answer.component_trace), ("ask", told["component_trace"])):
+                        [step] = trace
+                        seen = {self.world.named(name) for name in step["passages"]}
+                        self.compare(f"{door}, past", asker, seen, expected, whole=False)
+                        if len(step["passages"]) != min(READ, len({one.version for one in expected})):
+                            self.wrong.append(f"{door} {asker} generation {number}: read {len(step['passages'])}")
 
 
 @pytest.fixture
@@ -213,7 +218,7 @@ def test_every_door_shows_what_the_reference_says_from_the_next_request_on(world
         world.erase(documents=3, versions=5)
         world.library.switch(2)
         doors.check()
-        doors.library()
+        doors.past()
     total = sum(doors.checks.values())
     with capsys.disabled():
         print(f"\naccess over HTTP: {total:,} checks by {len(doors.checks)} doors, {len(doors.wrong)} wrong")  # noqa: T201

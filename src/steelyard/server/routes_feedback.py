@@ -81,10 +81,9 @@ def _keep(site: Site, who: Caller, body: FeedbackBody) -> Feedback:
     Raises:
         NotFoundError: there is no such answer, or it was given to somebody else: the two look the same.
     """
-    calls = _calls(site, body.trace_id)
-    own = calls and (who.may(OPERATE) or any(call["key"] == who.key_id for call in calls))
+    calls = _calls(site, body.trace_id, who)
     parts = {call["component"]: call for call in calls}
-    if not own or (body.component is not None and body.component not in parts):
+    if not calls or (body.component is not None and body.component not in parts):
         raise NotFoundError(
             "there is no such answer of yours.",
             remedy="Give the whole `trace_id` of an answer that this key was given, and a component that took part in it.",
@@ -108,11 +107,16 @@ def _keep(site: Site, who: Caller, body: FeedbackBody) -> Feedback:
     )
 
 
-def _calls(site: Site, trace: str) -> list[dict[str, Any]]:
+def _calls(site: Site, trace: str, who: Caller) -> list[dict[str, Any]]:
+    """The calls of an answer that the caller may speak of. Another's answer is waited for like one that is not there."""
     operations = site.running.parts.operations
     site.observer.recorder.flush()
     found = operations.calls(trace)
-    if not found and len(trace) == WHOLE_ID:
+    if not _is_theirs(found, who) and len(trace) == WHOLE_ID:
         sleep(WAIT_S)
         found = operations.calls(trace)
-    return found
+    return found if _is_theirs(found, who) else []
+
+
+def _is_theirs(calls: list[dict[str, Any]], who: Caller) -> bool:
+    return any(who.may(OPERATE) or call["key"] == who.key_id for call in calls)

@@ -21,6 +21,7 @@ from steelyard.server.pages.ask_room import Asking, asking_of
 from steelyard.server.pages.rendering import Pages, form_of
 
 if TYPE_CHECKING:
+    from steelyard.schema.audit import AnswerRecord
     from steelyard.schema.scope import Scope
     from steelyard.serving.pipeline import Pipeline
 
@@ -127,8 +128,7 @@ def _keep(pages: Pages, who: Caller, form: dict[str, Any]) -> None:
         _, record = AnswersAudit(workspace.state.audit).get(asked)
     except NotFoundError:
         record = None
-    # Another's answer looks like one that was never given, and a part of an id tells nothing of whose it may be.
-    if record is None or record.trace_id != asked or not (record.key_id == who.key_id or who.may(OPERATE)):
+    if record is None or not _is_theirs(record, asked, who):
         raise NotFoundError("there is no such answer of yours.", remedy="Ask again.", code="page.no_answer")
     parts.feedback.add(
         Feedback(
@@ -143,3 +143,8 @@ def _keep(pages: Pages, who: Caller, form: dict[str, Any]) -> None:
             question=record.text,
         )
     )
+
+
+def _is_theirs(record: AnswerRecord, asked: str, who: Caller) -> bool:
+    # Another's answer looks like one that was never given, and a part of an id tells nothing of whose it may be.
+    return record.trace_id == asked and (record.key_id == who.key_id or who.may(OPERATE))
