@@ -91,12 +91,14 @@ def versions_of(told: Mapping[str, Any]) -> set[str]:
 def test_releases_and_rollbacks_under_load_fail_and_mix_nothing(running: tuple[Live, Path, str]) -> None:
     live, folder, token = running
     workspace = Workspace(folder)
+    before = next(iter(workspace.releases())).number
     stop = threading.Event()
     clients = [Client(live.url, token, number, stop) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     wait_for(clients, 2)
-    workspace.release(["intent/knn", "answer/rag-bm25", "reply/template"], **FORCED)
+    after = workspace.release(["intent/knn", "answer/rag-bm25", "reply/template"], **FORCED).release
+    assert after is not None
     wait_for(clients, 2)
     workspace.rollback()
     wait_for(clients, 2)
@@ -105,7 +107,7 @@ def test_releases_and_rollbacks_under_load_fail_and_mix_nothing(running: tuple[L
     )
     workspace.ingest()
     wait_for(clients, 2)
-    workspace.rollback(2)
+    workspace.rollback(after)
     wait_for(clients, 2)
     stop.set()
     for client in clients:
@@ -113,7 +115,7 @@ def test_releases_and_rollbacks_under_load_fail_and_mix_nothing(running: tuple[L
     assert [client.failed for client in clients if client.failed] == []
     told = [one for client in clients for one in client.told]
     made = {one.number: set(one.to_json()["versions"]) for one in workspace.releases()}
-    assert {one["release"] for one in told} == {1, 2}
+    assert {one["release"] for one in told} == {before, after}
     assert {one["generation"] for one in told} == {1, 2}
     for one in told:
         assert versions_of(one) <= made[one["release"]], "an answer mixes two releases"
