@@ -17,6 +17,7 @@ from steelyard.candidates.classify_prompted import ZeroShot
 from steelyard.config import GeneratorSettings
 from steelyard.models.call_ledger import CallLedger
 from steelyard.models.generator_loading import metered_generator
+from steelyard.models.json_answers import with_instructions
 from steelyard.models.rehearsal import Rehearsal
 from steelyard.schema.generation import TokenPrice
 from steelyard.schema.outputs import Request
@@ -59,7 +60,8 @@ def test_the_tokens_of_a_prompt_are_foreseen_to_the_last_one_with_a_local_model(
     train, _, holdout = cut(tickets())
     prompt.fit(train, []).predict(Request(text=holdout[0].text), Scope())
     rehearsal = prompt._tools.generator
-    (asked,) = [ZeroShot._prompt(prompt, holdout[0].text, [])]
-    answered = generator.complete(asked, max_tokens=4)
+    (asked,) = rehearsal.waiting
+    # As the model reads it: with the schema in the prompt, because nothing else holds it to one.
+    answered = generator.complete(with_instructions(asked.messages, asked.schema), max_tokens=4)
     assert rehearsal.calls == 1
     assert rehearsal.use.input == answered.use.input

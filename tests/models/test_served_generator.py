@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tiny_generator import answer_to, question_about, tiny_generator
 
 from steelyard.config import GeneratorSettings
 from steelyard.evaluation.language_server import served_language_model
 from steelyard.models.call_ledger import CallLedger
-from steelyard.models.generator_loading import generator_state, metered_generator
+from steelyard.models.generator_loading import generator_state, load_generator, metered_generator
 from steelyard.models.local_generator import LocalGenerator
 from steelyard.schema.errors import StoppedError
 from steelyard.schema.generation import Message, TokenPrice
@@ -65,6 +67,20 @@ def test_the_server_counts_tokens_and_the_ledger_prices_them(generator) -> None:
     assert found.usd == pytest.approx((found.use.input * 1.0 + found.use.output * 4.0) / 1e6)
     assert generator.ledger.spent().usd == pytest.approx(found.usd)
     assert found.notes == ()
+
+
+def test_a_tokenizers_file_counts_a_prompt_as_the_server_does(settings, generator, folder, tmp_path) -> None:
+    named = load_generator(replace(settings, tokenizer=str(folder)), tmp_path)
+    for thing, price in FACTS:
+        prompt = asked(thing, price)
+        found = generator.complete(prompt, max_tokens=24)
+        assert named.count_tokens(prompt) == found.use.input
+        said = [Message(role="assistant", content=found.text)]
+        assert named.count_tokens(said) == pytest.approx(
+            found.use.output, abs=1
+        )  # servers count the end of an answer or not
+    assert named.counts_exactly
+    assert not generator.inner.counts_exactly
 
 
 def test_a_stream_says_the_same_in_pieces(generator) -> None:

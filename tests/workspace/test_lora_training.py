@@ -23,6 +23,7 @@ def trained(tmp_path_factory):
         generator = 'generator = {kind = "transformers", path = "model"}\n'
         replace_in(folder / "steelyard.toml", 'encoder = "fake"\n', f'encoder = "fake"\n{generator}')
         workspace = Workspace(folder)
+        workspace.ingest()
         yield workspace, workspace.train("reply/lora-writer")
 
 
@@ -33,6 +34,20 @@ def test_a_tuned_writer_is_a_version_whose_served_form_says_the_same(trained):
     files = [path for path in (workspace.state.root / version.folder).rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     assert [one.version for one in workspace.train("reply/lora-writer").skipped] == [version.version]
+
+
+@pytest.mark.parametrize("sampling", [False, True])
+def test_the_minutes_of_a_tuning_are_foreseen_and_nothing_is_kept_of_it(trained, sampling):
+    workspace, _ = trained
+    before = sorted(path for path in workspace.folder.rglob("*") if path.is_file())
+    (row,) = workspace.foresee_training("answer/lora-closed-book", sampling=sampling).rows
+    assert (row.local, row.calls, row.usd) == (True, 0, 0.0)
+    assert row.seconds > 0
+    assert ("as a few steps took just now" if sampling else "a guess") in row.basis
+    assert sorted(path for path in workspace.folder.rglob("*") if path.is_file()) == before
+    # What is trained has nothing left to learn.
+    (known,) = workspace.foresee_training("reply/lora-writer", sampling=sampling).rows
+    assert (known.local, known.seconds) == (False, 0.0)
 
 
 def test_its_adapter_goes_to_other_servers(trained, tmp_path):

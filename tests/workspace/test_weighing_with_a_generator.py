@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from steelyard.cli.app import app
 from steelyard.models.call_ledger import CallLedger
 from steelyard.workspace import Workspace
 from workspace.scripted_model import ASKING, asks, simulator
@@ -94,6 +96,37 @@ def test_what_measuring_costs_is_foreseen_within_a_tenth_once_the_candidates_are
         trained = spent(folder, f"train {row.component}/{row.candidate}")
         # Three calls alone, the others eight at a time, each as long as the earlier ones took.
         assert row.seconds == pytest.approx(trained.seconds / trained.calls * (3 + (row.calls - 3) / 8))
+
+
+def test_a_sample_foresees_a_first_run_within_a_tenth_and_is_not_paid_twice(tmp_path) -> None:
+    with simulator() as state:
+        few = {component: (names[0], names[-1]) for component, names in ASKING.items()}
+        folder = asks(lay_out(tmp_path / "sampled"), state, components=few)
+        Workspace(folder).ingest()
+        foreseen = Workspace(folder).foresee_weighing(sampling=True)
+        sampled = spent(folder)
+        assert foreseen.sampled_calls == sampled.calls == len(state.requests) == 10 * len(few)
+        assert foreseen.sampled_usd == pytest.approx(sampled.usd)
+        again = Workspace(folder).foresee_weighing(sampling=True)
+        assert again.sampled_calls == 0  # the first sample tells enough
+        weigh(folder)
+        assert len({json.dumps(one, sort_keys=True) for one in state.requests}) == len(state.requests)
+    for row in (row for row in again.rows if row.calls and row.component != "whole systems"):
+        name = f"{row.component}/{row.candidate}"
+        made = [spent(folder, f"train {name}"), spent(folder, f"weigh {name}")]
+        assert row.calls == sum(one.calls for one in made)
+        # What the sample asked is among what is kept, not among what is left to pay.
+        assert row.kept == 10
+        tokens = sum(one.use.input + one.use.cached for one in made)
+        assert row.tokens_in + row.tokens_cached == pytest.approx(tokens, rel=0.1)
+        assert row.usd == pytest.approx(sum(one.usd for one in made), rel=0.1)
+        assert "earlier calls" in row.basis
+
+
+def test_a_sample_is_refused_without_a_dry_run(tool_library) -> None:
+    told = CliRunner().invoke(app, ["-w", str(tool_library), "weigh", "--sample"])
+    assert told.exit_code == 2
+    assert "it goes with --dry-run" in " ".join(told.stderr.split())
 
 
 def test_a_repeated_weigh_asks_nothing_and_costs_nothing(whole, tmp_path) -> None:

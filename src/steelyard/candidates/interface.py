@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
+from steelyard.models.fitting_plan import Plan
 from steelyard.models.generation import Generator
 from steelyard.models.interface import Encoder
 from steelyard.schema.corpus import Hit, Passage
+from steelyard.schema.generation import Message
 from steelyard.schema.items import Item
 from steelyard.schema.outputs import Output, Request
 from steelyard.schema.scope import Scope
@@ -48,6 +50,16 @@ class Tuner(Protocol):
         """A tuned model for asking, metered and capped."""
 
 
+class TuningRehearsal(Protocol):
+    """Stands in for tuning a local model: what would be learned and asked is noted, and nothing is learned."""
+
+    def learn(self, train: Sequence[ChatPair], held: Sequence[ChatPair], plan: Plan) -> None:
+        """Note what would be learned."""
+
+    def ask(self, prompts: Sequence[Sequence[Message]], max_tokens: int) -> None:
+        """Note what would be asked."""
+
+
 def _silent(done: int, total: int) -> None:
     """Report no progress."""
 
@@ -59,7 +71,8 @@ class Tools:
     `work` is a folder for checkpoints, the same for the same inputs, so that a training that was cut off is taken up again; None:
     nothing is kept. `budget_s` is how long a candidate may train; None: as long as its plan says. `generator` is None where the
     settings name none; its calls are metered, kept and capped. `base_model` is the folder of the local language model that adapters are
-    tuned on, `tuner` tunes at a provider; None without one. `style_guide` is the house style in words, for writers with a generator;
+    tuned on, `tuner` tunes at a provider; None without one.
+    `rehearsal` takes the place of tuning on `base_model`. `style_guide` is the house style in words, for writers with a generator;
     `unsupported` says what becomes of a generated sentence that no passage says: it is dropped, or marked.
     """
 
@@ -72,6 +85,7 @@ class Tools:
     generator: Generator | None = None
     base_model: Path | None = None
     tuner: Tuner | None = None
+    rehearsal: TuningRehearsal | None = None
     style_guide: str = ""
     unsupported: Literal["drop", "mark"] = "drop"
     progress: Callable[[int, int], None] = field(default=_silent)

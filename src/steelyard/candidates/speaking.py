@@ -88,11 +88,17 @@ class AdapterSpeaker:
         budget = self._tools.budget_s
         left = None if budget is None else max(1.0, budget * (1 - CALIBRATION_SHARE))
         plan = planned(len(train), self._tools.seed, left)
+        if self._tools.rehearsal is not None:
+            self._tools.rehearsal.learn(train, held, plan)
+            return
         found = fit_lora(folder, train, held, plan=plan, work=work, progress=self._tools.progress)
         self._adapter, self._training = found.adapter, found.to_json()
 
     def say(self, prompts: Sequence[Sequence[Message]], max_tokens: int) -> list[Said]:
         """See `Speaker.say`."""
+        if self._tools.rehearsal is not None:
+            self._tools.rehearsal.ask(prompts, max_tokens)
+            return [Said(text="word", log_probability=-1.0) for _ in prompts]
         from steelyard.models.causal_files import prompt_ids
 
         if self._adapter is None:
@@ -118,8 +124,8 @@ class AdapterSpeaker:
         from steelyard.models.adapter import load_adapter
 
         adapter, meta = load_adapter(folder)
-        base = self._base()
-        adapter.check_base(base.key, str(folder))
+        if self._tools.rehearsal is None:
+            adapter.check_base(self._base().key, str(folder))
         self._adapter, self._training = adapter, meta.pop("training")
         return meta
 

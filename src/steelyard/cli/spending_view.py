@@ -19,7 +19,7 @@ def show_foreseen(out: Console, foreseen: Foresight) -> None:
             "no generator is set: nothing would be spent ([models.generator] in steelyard.toml sets one)", markup=False
         )
         return
-    asking = [row for row in foreseen.rows if row.calls or row.kept or row.note]
+    asking = [row for row in foreseen.rows if row.calls or row.kept or row.note or row.local]
     table = Table(box=None, pad_edge=False, title=f"with {foreseen.generator}", title_justify="left")
     table.add_column("candidate")
     for name in ("calls", "kept", "tokens in", "cached", "tokens out", "USD", "minutes"):
@@ -31,9 +31,15 @@ def show_foreseen(out: Console, foreseen: Foresight) -> None:
     for row in asking:
         if row.note:
             out.print(f"{row.component}/{row.candidate}: {row.note}", markup=False)
-    for basis in dict.fromkeys(row.basis for row in asking if row.calls):
-        names = ", ".join(f"{row.component}/{row.candidate}" for row in asking if row.calls and row.basis == basis)
+    told = [row for row in asking if row.calls or row.local]
+    for basis in dict.fromkeys(row.basis for row in told):
+        names = ", ".join(f"{row.component}/{row.candidate}" for row in told if row.basis == basis)
         out.print(f"{names}: {basis}", markup=False)
+    if foreseen.sampled_calls:
+        out.print(
+            f"{foreseen.sampled_calls:,} calls were made to know this, for {foreseen.sampled_usd:.4f} USD; their answers are kept",
+            markup=False,
+        )
     rest = len(foreseen.rows) - len(asking)
     if rest:
         out.print(

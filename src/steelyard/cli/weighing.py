@@ -21,6 +21,16 @@ DryRun = Annotated[
 ]
 
 
+Sample = Annotated[
+    bool,
+    typer.Option(
+        "--sample",
+        help="With --dry-run: make up to ten calls of each candidate, and a few steps of each local tuning, and go by those. "
+        "The calls are paid; their answers are kept, and the run itself does not ask again.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("train")(train)
@@ -48,6 +58,7 @@ def train(
         bool, typer.Option("--why", help="Fit nothing; say whether to train again, and why or why not.")
     ] = False,
     dry_run: DryRun = False,
+    sample: Sample = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit and calibrate candidates, and register what comes out; unchanged inputs are not fitted again.
@@ -57,6 +68,7 @@ def train(
     A training that was cut off goes on where it was. The ledger has seconds, processor seconds, energy and USD of every fit. Energy is
     an estimate, processor seconds x `cpu_watts`, unless the processor's own counters may be read.
     """
+    _require_dry_run(sample=sample, dry_run=dry_run)
     workspace = open_workspace(context)
     if why:
         _show_why(workspace, target, as_json=as_json)
@@ -66,7 +78,7 @@ def train(
         return
     if dry_run:
         with progress() as report:
-            foreseen = workspace.foresee_training(target, report)
+            foreseen = workspace.foresee_training(target, report, sampling=sample)
         _show_foreseen(foreseen, as_json=as_json)
         return
     with progress() as report:
@@ -77,6 +89,11 @@ def train(
     from steelyard.cli.tables import show_trained
 
     show_trained(console(), trained)
+
+
+def _require_dry_run(*, sample: bool, dry_run: bool) -> None:
+    if sample and not dry_run:
+        raise typer.BadParameter("it goes with --dry-run.", param_hint="--sample")
 
 
 def _show_foreseen(foreseen: Foresight, *, as_json: bool) -> None:
@@ -122,6 +139,7 @@ def weigh(
         typer.Option(help="Seed of every draw; default: `seed` under `measure` in the settings.", metavar="N"),
     ] = None,
     dry_run: DryRun = False,
+    sample: Sample = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure every candidate on the sealed holdout, price it, and recommend what to run for each component.
@@ -129,10 +147,11 @@ def weigh(
     Trains what is not trained yet. Writes report.html, decision.md and decision.json into the workspace; with --component the files
     carry the names of the components, and the record of the whole stays.
     """
+    _require_dry_run(sample=sample, dry_run=dry_run)
     workspace = open_workspace(context)
     if dry_run:
         with progress() as report:
-            foreseen = workspace.foresee_weighing(component or [], report)
+            foreseen = workspace.foresee_weighing(component or [], report, sampling=sample)
         _show_foreseen(foreseen, as_json=as_json)
         return
     with progress() as report:

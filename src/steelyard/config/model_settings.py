@@ -22,6 +22,8 @@ class GeneratorSettings:
     """Name of the environment variable that holds the key; the key itself never stands in a file. None: the server asks for none."""
     path: str | None = None
     """Folder of the model (`transformers`), inside the workspace or absolute: safetensors and a tokenizer. Nothing is downloaded."""
+    tokenizer: str | None = None
+    """The endpoint's tokenizer (`openai`): a `tokenizer.json` or a folder with one; then `--dry-run` counts tokens exactly."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where a local model runs; `auto`: on the GPU where there is one."""
     max_tokens: int = 512

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from steelyard.schema.errors import MissingExtraError, ModelError
 
-READY_S = 180.0
+READY_S = 600.0
 """How long a slow machine may take to load libraries and model."""
 
 COMMAND = "from transformers.cli.transformers import app; app()"

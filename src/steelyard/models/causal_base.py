@@ -78,15 +78,19 @@ class CausalBase:
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
+        least_tokens: int = 0,
     ) -> list[Spoken]:
-        """What the model says to each prompt, in the order given. Temperature 0 takes the likeliest token each time."""
+        """What the model says to each prompt, in the order given. Temperature 0 takes the likeliest token each time.
+
+        It does not end before `least_tokens`; that is for timing.
+        """
         begun = perf_counter()
         order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
         found: dict[int, Spoken] = {}
         with self._lock, _selected(self._tuned, adapter):
             for start in range(0, len(order), ALIKE_PROMPTS):
                 places = order[start : start + ALIKE_PROMPTS]
-                said = self._generate([prompts[at] for at in places], max_tokens, temperature, seed)
+                said = self._generate([prompts[at] for at in places], max_tokens, temperature, seed, least_tokens)
                 found.update(zip(places, said, strict=True))
         tokens_in, tokens_out = sum(map(len, prompts)), sum(len(one.ids) + one.ended for one in found.values())
         record(Usage(tokens_in=tokens_in, tokens_out=tokens_out, seconds=perf_counter() - begun))
@@ -98,7 +102,7 @@ class CausalBase:
         return text
 
     def _generate(
-        self, prompts: Sequence[Sequence[int]], max_tokens: int, temperature: float, seed: int
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, temperature: float, seed: int, least_tokens: int
     ) -> list[Spoken]:
         import torch
 
@@ -112,6 +116,7 @@ class CausalBase:
                 input_ids=torch.from_numpy(ids).to(self.device),
                 attention_mask=torch.from_numpy(mask).to(self.device),
                 max_new_tokens=max_tokens,
+                min_new_tokens=least_tokens or None,
                 pad_token_id=pad_id(self.tokenizer),
                 eos_token_id=sorted(ends),
                 return_dict_in_generate=True,

@@ -28,6 +28,8 @@ def load_generator(settings: GeneratorSettings, folder: Path) -> Generator | Non
         return None
     if settings.path is not None:
         settings = replace(settings, path=str(folder / settings.path))
+    if settings.tokenizer is not None:
+        settings = replace(settings, tokenizer=str(folder / settings.tokenizer))
     made: Generator = GENERATORS.load(settings.kind)(settings)
     return made
 

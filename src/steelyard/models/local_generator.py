@@ -289,6 +289,10 @@ class LocalGenerator:
                 ) from broken[0]
             yield replace(self._completion(len(row), said.tokens, perf_counter() - begin), text=given)
 
+    def as_sent(self, messages: Sequence[Message], schema: Schema | None) -> Sequence[Message]:
+        """The conversation as the model gets it: with the schema in it."""
+        return messages if schema is None else with_instructions(messages, schema)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt with its template, by the model's own tokenizer."""
         return len(self._tokens(messages))

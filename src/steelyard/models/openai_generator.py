@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from steelyard.models.json_answers import complete_valid, holds_strictly, read_a
 from steelyard.models.openai_calls import Calls, Quirks
 from steelyard.models.openai_replies import is_same_model, read_completion
 from steelyard.models.openai_streams import read_stream
+from steelyard.models.prompt_tokens import PromptTokens
 from steelyard.schema.errors import GeneratorError, StoppedError
 from steelyard.schema.generation import Completion, Message, TokenUse
 
@@ -44,6 +46,7 @@ class OpenAIGenerator:
         self._base = (settings.base_url or "").rstrip("/")
         self._gate = Gate(settings.concurrency)
         self._quirks = Quirks(prompted_schema=settings.json_schema == "prompt")
+        self._tokens = PromptTokens(Path(settings.tokenizer)) if settings.tokenizer else None
         self._lock = threading.Lock()
         self._made: Calls | None = None
 
@@ -238,8 +241,19 @@ class OpenAIGenerator:
         note = f"the stream broke off after {len(given)} characters; the answer was asked for again in one piece"
         return replace(whole, use=estimate + whole.use, notes=(*whole.notes, note))
 
+    @property
+    def counts_exactly(self) -> bool:
+        """Whether `count_tokens` uses the model's own tokenizer: where the settings name its file."""
+        return self._tokens is not None
+
+    def as_sent(self, messages: Sequence[Message], schema: Schema | None) -> Sequence[Message]:
+        """The conversation as the server gets it: with the schema in it where the server is not held to one."""
+        return with_instructions(messages, schema) if schema is not None and self._quirks.prompted_schema else messages
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """An estimate: four characters a token, and four tokens around each message."""
+        """By the tokenizer that the settings name; else an estimate: four characters a token, and four tokens around each message."""
+        if self._tokens is not None:
+            return self._tokens.count(messages)
         return sum(TOKENS_PER_MESSAGE + round(len(one.content) / CHARS_PER_TOKEN) for one in messages)
 
     def close(self) -> None:

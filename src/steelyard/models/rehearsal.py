@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from steelyard.models.generation import Schema
@@ -18,10 +19,20 @@ USUAL_WORDS = 18
 """Words of a sentence that answers, where nothing tells how long answers are."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A call that would be paid."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    schema: Schema | None
+
+
 class Rehearsal:
     """Stands in for a metered generator and counts what its calls would use. What is kept from earlier is answered from there.
 
-    `calls` would be paid, with `characters` in their prompts and the tokens of `use`; `kept` would not.
+    `calls` would be paid, with `characters` in their prompts and the tokens of `use`; `kept` would not. `waiting` are those that would be
+    paid, `together` how many of them are handed over with others.
 
     An answer that is not kept is made up: the plainest value that is valid under the schema, and as long as `typical` texts. So whatever
     asks goes the way it would go, as far as its next prompt does not depend on what was said.
@@ -39,8 +50,10 @@ class Rehearsal:
         """Count from 0; what was asked until now is known from now on."""
         self.calls = 0
         self.kept = 0
+        self.together = 0
         self.characters = 0
         self.use = TokenUse()
+        self.waiting: list[Asked] = []
 
     @property
     def name(self) -> str:
@@ -71,8 +84,9 @@ class Rehearsal:
         if key not in self._made:
             text = self._text(schema)
             said = self.inner.count_tokens([Message(role="assistant", content=text)])
-            use = self._prompt_use(messages) + TokenUse(output=min(said, max_tokens))
+            use = self._prompt_use(self._as_sent(messages, schema)) + TokenUse(output=min(said, max_tokens))
             self.calls += 1
+            self.waiting.append(Asked(messages=tuple(messages), max_tokens=max_tokens, schema=schema))
             self.characters += sum(len(one.content) for one in messages)
             self.use += use
             self._made[key] = Completion(text=text, use=use, model=self.name)
@@ -87,7 +101,10 @@ class Rehearsal:
         schema: Schema | None = None,
     ) -> list[Completion]:
         """As `complete` for each prompt."""
-        return [self.complete(one, max_tokens=max_tokens, temperature=temperature, schema=schema) for one in prompts]
+        before = self.calls
+        made = [self.complete(one, max_tokens=max_tokens, temperature=temperature, schema=schema) for one in prompts]
+        self.together += self.calls - before
+        return made
 
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0
@@ -99,6 +116,10 @@ class Rehearsal:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `Generator.count_tokens`."""
         return self.inner.count_tokens(messages)
+
+    def _as_sent(self, messages: Sequence[Message], schema: Schema | None) -> Sequence[Message]:
+        told = getattr(self.inner.inner, "as_sent", None)
+        return messages if told is None else told(messages, schema)
 
     def _prompt_use(self, messages: Sequence[Message]) -> TokenUse:
         """The prompt's tokens; those of a long beginning that was sent before are cached where the provider has a price for that."""

@@ -12,7 +12,8 @@ class Foreseen:
 
     `calls` are those that would be paid, `kept` those whose answers are kept from earlier and cost nothing. `tokens_in` are prompt tokens
     without `tokens_cached`, which the provider is expected to read from its cache. `seconds` is wall time. `basis` says what the
-    tokens of answers and the seconds are taken from; `note` why there are no figures, where there are none.
+    tokens of answers and the seconds are taken from; `note` why there are no figures, where there are none. `local`: no call is made,
+    and the seconds are those of a tuning on this machine.
     """
 
     component: str
@@ -26,6 +27,7 @@ class Foreseen:
     seconds: float = 0.0
     basis: str = ""
     note: str | None = None
+    local: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON, with minutes beside seconds."""
@@ -34,12 +36,17 @@ class Foreseen:
 
 @dataclass(frozen=True, kw_only=True)
 class Foresight:
-    """What a command would spend: a row for each candidate, the month's spending so far, and the cap (None: none)."""
+    """What a command would spend: a row for each candidate, the month's spending so far, and the cap (None: none).
+
+    `sampled_calls` were made to know it, for `sampled_usd`; they are among what is kept.
+    """
 
     rows: tuple[Foreseen, ...]
     generator: str | None
     month_usd: float = 0.0
     cap_usd: float | None = None
+    sampled_calls: int = 0
+    sampled_usd: float = 0.0
 
     @property
     def total(self) -> Foreseen:
@@ -68,4 +75,5 @@ class Foresight:
             "month_usd": self.month_usd,
             "cap_usd": self.cap_usd,
             "beyond_cap_usd": self.beyond_cap_usd,
+            "sampled": {"calls": self.sampled_calls, "usd": self.sampled_usd},
         }

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate
 from steelyard.evaluation.language_judge import LanguageJudge, case_of
 from steelyard.evaluation.run import WARM_UP, request_of, scope_of
+from steelyard.models.call_ledger import Spent
 from steelyard.models.metered_generator import MeteredGenerator
-from steelyard.models.rehearsal import Rehearsal
+from steelyard.models.rehearsal import Asked, Rehearsal
 from steelyard.schema.errors import CannotBuildError, UserError
 from steelyard.schema.generation import TokenUse
 from steelyard.schema.items import Item, Split
 from steelyard.schema.progress import Report
 from steelyard.schema.spending import Foreseen, Foresight
-from steelyard.schema.tuning import ChatPair, TuningEstimate, TuningJob
+from steelyard.workspace.rehearsed_tuning import RehearsedAdapter, RehearsedTuner
+from steelyard.workspace.sampling import SAMPLED, sample, sampled_as
 from steelyard.workspace.training import PAID_PARITY_ITEMS
 from steelyard.workspace.trusting import judged_outputs
 
@@ -31,22 +33,27 @@ ENOUGH_CALLS = 3
 FIRST_TOKEN_S, S_PER_TOKEN = 0.5, 0.02
 """What a call takes where none was made yet: half a second, and 50 tokens a second. A guess, and said to be one."""
 
-GUESSED = (
-    "no call of it was made yet: answers as long as the labelled ones, and speed, are guessed; a server's tokens too"
-)
+GUESSED = "no call of it was made yet: answers as long as the labelled ones, and speed, are guessed; a server's tokens too (--sample asks)"
+GUESSED_ANSWERS = "prompts counted by the model's tokenizer; answers as long as the labelled ones, and speed, are guessed (--sample asks)"
 SYSTEMS = "whole systems"
 IN_SYSTEMS = "end-to-end cases, should it be the best that retrieves: "
 
 
-def foresee(parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, measuring: bool) -> Foresight:
+def foresee(
+    parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, measuring: bool, sampling: bool = False
+) -> Foresight:
     """What building the candidates of `pairs` (component, candidate) would still spend, and measuring them where `measuring`.
+
+    With `sampling` a few calls of each are made, paid and kept, and a few steps of a local tuning; else nothing is.
 
     Raises:
         UserError: there are documents and none was ingested: what would be retrieved is not known.
+        GeneratorError, StoppedError: a sample was not answered, or no call can succeed.
     """
     settings = parts.settings.models.generator
     generator = parts.toolbox.generator
-    if parts.toolbox.has_documents and not parts.toolbox.generation and generator is not None:
+    reads = any(CANDIDATES.part(candidate).needs_documents for _, candidate in pairs)
+    if reads and parts.toolbox.has_documents and not parts.toolbox.generation and generator is not None:
         raise UserError(
             "the documents were not ingested yet, so nobody knows which passages prompts would hold.",
             where="--dry-run",
@@ -55,12 +62,15 @@ def foresee(parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, m
         )
     whole = {component for component, _ in pairs} == set(parts.settings.components)
     cases = parts.examples.cases() if measuring and whole else ()
+    before = parts.toolbox.calls.spent()
     rows: list[Foreseen] = []
     for done, (component, candidate) in enumerate(pairs, start=1):
         if CANDIDATES.part(candidate).needs != "generator" or not isinstance(generator, MeteredGenerator):
             rows.append(Foreseen(component=component, candidate=candidate, basis="asks no generator"))
         else:
-            rows += _Foreseeing(parts, generator, component, candidate).rows(cases, measuring=measuring)
+            rows += _Foreseeing(parts, generator, component, candidate).rows(
+                cases, measuring=measuring, sampling=sampling
+            )
         report("foresee", done, len(pairs))
     if measuring and isinstance(generator, MeteredGenerator):
         rows += (
@@ -76,6 +86,8 @@ def foresee(parts: Parts, pairs: Sequence[tuple[str, str]], report: Report, *, m
         generator=None if generator is None else generator.name,
         month_usd=parts.toolbox.calls.month_usd(),
         cap_usd=settings.cap_usd,
+        sampled_calls=parts.toolbox.calls.spent().calls - before.calls,
+        sampled_usd=parts.toolbox.calls.spent().usd - before.usd,
     )
 
 
@@ -105,18 +117,18 @@ def _judging(parts: Parts, generator: MeteredGenerator, component: str, pairs: S
     )
 
 
-def foresee_training(parts: Parts, target: str | None, report: Report) -> Foresight:
-    """What `train` would spend on a generator.
+def foresee_training(parts: Parts, target: str | None, report: Report, *, sampling: bool = False) -> Foresight:
+    """What `train` would spend on a generator; `sampling`: see `foresee`.
 
     Raises:
         NotFoundError: an unknown component or candidate; the nearest is named.
         UserError: the documents were not ingested yet.
     """
-    return foresee(parts, parts.targets(target), report, measuring=False)
+    return foresee(parts, parts.targets(target), report, measuring=False, sampling=sampling)
 
 
-def foresee_weighing(parts: Parts, names: Sequence[str], report: Report) -> Foresight:
-    """What `weigh` would spend on a generator, training included; all components by default.
+def foresee_weighing(parts: Parts, names: Sequence[str], report: Report, *, sampling: bool = False) -> Foresight:
+    """What `weigh` would spend on a generator, training included; all components by default. `sampling`: see `foresee`.
 
     Raises:
         NotFoundError: an unknown component.
@@ -125,46 +137,9 @@ def foresee_weighing(parts: Parts, names: Sequence[str], report: Report) -> Fore
     for name in names:
         parts.examples.component(name)
     wanted = [name for name in parts.settings.components if not names or name in names]
-    return foresee(parts, [pair for name in wanted for pair in parts.targets(name)], report, measuring=True)
-
-
-class RehearsedTuner:
-    """Stands in for tuning at a provider: the job is priced and not started, and its model answers nothing real.
-
-    Raises:
-        CannotBuildError: the settings name no provider.
-    """
-
-    def __init__(self, inner: WorkspaceTuner | None, typical: Sequence[str]) -> None:
-        if inner is None:
-            raise CannotBuildError(
-                "there is no provider to tune a model at.",
-                where="--dry-run",
-                remedy="Set base_url and model under [models.tuning].",
-                code="candidate.no_provider",
-            )
-        self._inner, self._typical = inner, typical
-        self.estimate: TuningEstimate | None = None
-        self._asked: dict[str, Rehearsal] = {}
-
-    def tune(
-        self, train: Sequence[ChatPair], held: Sequence[ChatPair], seed: int, progress: Callable[[int, int], None]
-    ) -> TuningJob:
-        """A job that was over at once; see `candidates.interface.Tuner`."""
-        del held, seed, progress
-        self.estimate = self._inner.hosted().estimate(train)
-        return TuningJob(key="", base=self.estimate.model, place="", status="succeeded", tuned=self.estimate.model)
-
-    def speaking(self, model: str) -> Rehearsal:
-        """The rehearsal of what is asked of a tuned model."""
-        if model not in self._asked:
-            self._asked[model] = Rehearsal(self._inner.metered(model), self._typical)
-        return self._asked[model]
-
-    @property
-    def asked(self) -> Rehearsal | None:
-        """The rehearsal of the one model that was asked; None where none was."""
-        return next(iter(self._asked.values()), None)
+    return foresee(
+        parts, [pair for name in wanted for pair in parts.targets(name)], report, measuring=True, sampling=sampling
+    )
 
 
 class _Foreseeing:
@@ -174,69 +149,104 @@ class _Foreseeing:
         self._parts = parts
         self._generator = generator
         self._candidate = candidate
+        self._name = f"{component}/{candidate}"
         self._blank = Foreseen(component=component, candidate=candidate)
+        self._split = parts.examples.split(component)
 
-    def rows(self, cases: Sequence[Item], *, measuring: bool) -> list[Foreseen]:
-        """The calls that are left to pay, with their tokens, USD and seconds; those of `cases` in a row of their own."""
+    def rows(self, cases: Sequence[Item], *, measuring: bool, sampling: bool) -> list[Foreseen]:
+        """The calls that are left to pay, with their tokens, USD and seconds; those of `cases` in a row of their own.
+
+        With `sampling` a few of them are made first, unless as many were made before; then they are among those that are kept.
+        """
         part = CANDIDATES.part(self._candidate)
-        if part.trains and not part.hosted:
-            return [replace(self._blank, note="it trains weights here and pays nobody for it")]
-        split = self._parts.examples.split(self._blank.component)
-        rehearsal = Rehearsal(self._generator, _typical(split))
         try:
-            tuner = RehearsedTuner(self._tuner(), _typical(split)) if part.hosted else None
-            candidate = self._rehearse(split, rehearsal, tuner)
-            _ask(candidate, split.holdout if measuring else ())
-            found = [self._priced(rehearsal if tuner is None else tuner.asked or rehearsal, tuner)]
-            # Which candidates whole systems are made of is known after the measurement; the one that retrieves is the likeliest.
-            if cases and part.approach == "rag" and tuner is None:
-                rehearsal.start_again()
-                _ask(candidate, cases)
-                row = self._priced(rehearsal)
-                found.append(replace(row, component=SYSTEMS, basis=IN_SYSTEMS + row.basis))
+            if part.trains and not part.hosted:
+                return [self._adapter(measuring=measuring, sampling=sampling)]
+            found, waiting = self._paid(cases, measuring=measuring)
+            if sampling and not part.hosted and sum(one.calls for one in self._earlier) < min(SAMPLED, len(waiting)):
+                sample(self._generator, waiting, self._name)
+                found, _ = self._paid(cases, measuring=measuring)
         except (CannotBuildError, UserError) as error:
             return [replace(self._blank, note=error.message)]
         return found
+
+    def _paid(self, cases: Sequence[Item], *, measuring: bool) -> tuple[list[Foreseen], list[Asked]]:
+        """The rows of a candidate that asks a generator, and the calls of the first."""
+        part = CANDIDATES.part(self._candidate)
+        rehearsal = Rehearsal(self._generator, _typical(self._split))
+        tuner = RehearsedTuner(self._tuner(), _typical(self._split)) if part.hosted else None
+        candidate = self._rehearse(generator=rehearsal, tuner=tuner)
+        _ask(candidate, self._split.holdout if measuring else ())
+        found = [self._priced(rehearsal if tuner is None else tuner.asked or rehearsal, tuner)]
+        waiting = rehearsal.waiting
+        # Which candidates whole systems are made of is known after the measurement; the one that retrieves is the likeliest.
+        if cases and part.approach == "rag" and tuner is None:
+            rehearsal.start_again()
+            _ask(candidate, cases)
+            row = self._priced(rehearsal)
+            found.append(replace(row, component=SYSTEMS, basis=IN_SYSTEMS + row.basis))
+        return found, waiting
+
+    def _adapter(self, *, measuring: bool, sampling: bool) -> Foreseen:
+        """Minutes of a candidate whose adapter is tuned here; nobody is paid."""
+        folder = self._parts.toolbox.base_model
+        if folder is None:
+            return replace(self._blank, note="it needs a local model to tune")
+        rehearsal = RehearsedAdapter(folder)
+        candidate = self._rehearse(rehearsal=rehearsal)
+        _ask(candidate, self._split.holdout if measuring else ())
+        if not rehearsal.learns:
+            return replace(self._blank, basis="it is trained already; the model here answers for nothing")
+        pace = rehearsal.pace(measure=sampling)
+        how = "as a few steps took just now" if pace.measured else "worked out from the size of its weights: a guess"
+        return replace(
+            self._blank,
+            seconds=rehearsal.seconds(pace),
+            local=True,
+            basis=f"trained here, nobody is paid; at most so many minutes, {how}",
+        )
 
     def _tuner(self) -> WorkspaceTuner | None:
         file = self._parts.examples.file_of(self._blank.component)
         return self._parts.toolbox.tuner(self._blank.component, self._candidate, file)
 
-    def _rehearse(self, split: Split, rehearsal: Rehearsal, tuner: RehearsedTuner | None) -> Candidate:
-        """The candidate, fitted and checked as `train` does, with answers that are kept or made up."""
-        training = self._parts.training
-        known = training.known(self._blank.component, self._candidate, split)
+    def _rehearse(self, **stand_ins: Any) -> Candidate:
+        """The candidate, fitted and checked as `train` does, with stand-ins for what costs money or time."""
+        training, component = self._parts.training, self._blank.component
+        known = training.known(component, self._candidate, self._split)
         if known is not None:
-            return training.load(known, generator=rehearsal, tuner=tuner)
-        candidate = training.rehearse(self._blank.component, self._candidate, split, generator=rehearsal, tuner=tuner)
-        _ask(candidate, split.validation[:PAID_PARITY_ITEMS])
+            return training.load(known, **stand_ins)
+        candidate = training.rehearse(component, self._candidate, self._split, **stand_ins)
+        _ask(candidate, self._split.validation[:PAID_PARITY_ITEMS])
         return candidate
+
+    @property
+    def _earlier(self) -> list[Spent]:
+        """What calls for it took until now: calibrating, measuring, sampling; those of a sample in batches last."""
+        ledger, name = self._parts.toolbox.calls, self._name
+        made = (f"train {name}", f"weigh {name}", sampled_as(name), sampled_as(name, together=True))
+        return [ledger.spent(one) for one in made]
 
     def _priced(self, rehearsal: Rehearsal, tuner: RehearsedTuner | None = None) -> Foreseen:
         """The counts of a rehearsal; how long prompts and answers are and what they take, from earlier calls where there are some."""
-        name = f"{self._blank.component}/{self._candidate}"
-        ledger = self._parts.toolbox.calls
-        earlier = [one for one in (ledger.spent(f"train {name}"), ledger.spent(f"weigh {name}")) if one.calls]
-        calls = sum(one.calls for one in earlier)
-        use, basis = rehearsal.use, GUESSED
-        mean_s = FIRST_TOKEN_S + S_PER_TOKEN * use.output / max(1, rehearsal.calls)
+        earlier = self._earlier
+        calls, use, basis = sum(one.calls for one in earlier), rehearsal.use, GUESSED
+        pace = _Pace(FIRST_TOKEN_S + S_PER_TOKEN * use.output / max(1, rehearsal.calls))
+        if getattr(self._generator.inner, "counts_exactly", False):
+            basis = GUESSED_ANSWERS
         if calls >= ENOUGH_CALLS:
             basis = f"prompts, answers and speed as in {calls:,} earlier calls"
-            rate = sum(one.use.input + one.use.cached for one in earlier) / sum(one.characters for one in earlier)
-            # The same share of a prompt may be cached; its length follows the tokens that the server counted.
-            scale = rate * rehearsal.characters / max(1, use.input + use.cached)
-            use = TokenUse(
-                input=round(use.input * scale),
-                cached=round(use.cached * scale),
-                output=round(rehearsal.calls * sum(one.use.output for one in earlier) / calls),
-            )
-            mean_s = sum(one.seconds for one in earlier) / calls
-        # The first few rows of a run are asked one after the other.
-        alone = min(rehearsal.calls, WARM_UP)
-        at_once = max(1, self._parts.settings.models.generator.concurrency)
+            use = _scaled(rehearsal, earlier)
+            pace = _Pace(sum(one.seconds for one in earlier) / calls)
         job = None if tuner is None else tuner.estimate
         if job is not None:
             basis = f"a job of {job.rows:,} rows at {job.usd:.2f} USD ({job.basis}); {basis}"
+        settings = self._parts.settings.models.generator
+        seconds = (
+            pace.of_a_local_model(rehearsal, earlier)
+            if getattr(self._generator.inner, "answers_in_batches", False)
+            else pace.of_a_server(rehearsal, settings.concurrency)
+        )
         return replace(
             self._blank,
             calls=rehearsal.calls,
@@ -245,9 +255,46 @@ class _Foreseeing:
             tokens_cached=use.cached,
             tokens_out=use.output,
             usd=rehearsal.inner.price.usd(use) + (0.0 if job is None else job.usd),
-            seconds=mean_s * (alone + (rehearsal.calls - alone) / at_once) + (0.0 if job is None else 60 * job.minutes),
+            seconds=seconds + (0.0 if job is None else 60 * job.minutes),
             basis=basis,
         )
+
+
+def _scaled(rehearsal: Rehearsal, earlier: Sequence[Spent]) -> TokenUse:
+    """What the calls of a rehearsal use if they go like earlier ones: tokens a character of prompts, tokens of an answer."""
+    calls, characters = sum(one.calls for one in earlier), sum(one.characters for one in earlier)
+    seen = sum((one.use for one in earlier), TokenUse())
+    counted = rehearsal.use.input + rehearsal.use.cached
+    prompts = (seen.input + seen.cached) / max(1, characters) * rehearsal.characters
+    # The same share of a prompt may be cached, where the provider was seen to keep any.
+    share = rehearsal.use.cached / max(1, counted) if seen.cached else 0.0
+    if seen.cached and not share:
+        share = seen.cached / (seen.input + seen.cached)
+    cached = round(prompts * share)
+    return TokenUse(input=round(prompts) - cached, cached=cached, output=round(rehearsal.calls * seen.output / calls))
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Seconds of a call, in the mean."""
+
+    call_s: float
+
+    def of_a_server(self, rehearsal: Rehearsal, at_once: int) -> float:
+        """Wall time of calls of which `at_once` are in flight, but for the first few of a run: those are asked one after the other."""
+        alone = min(rehearsal.calls, WARM_UP)
+        return self.call_s * (alone + (rehearsal.calls - alone) / max(1, at_once))
+
+    def of_a_local_model(self, rehearsal: Rehearsal, earlier: Sequence[Spent]) -> float:
+        """Wall time of calls that are answered in batches while it is fitted, and one at a time while it is measured."""
+        trained, weighed, sampled, batched = earlier
+        together, alone = _mean_s((trained, batched)), _mean_s((weighed, sampled))
+        together, alone = together or alone or self.call_s, alone or together or self.call_s
+        return rehearsal.together * together + (rehearsal.calls - rehearsal.together) * alone
+
+
+def _mean_s(spent: Sequence[Spent]) -> float:
+    return sum(one.seconds for one in spent) / max(1, sum(one.calls for one in spent))
 
 
 def _ask(candidate: Candidate, items: Sequence[Item]) -> None:

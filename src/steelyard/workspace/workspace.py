@@ -136,17 +136,21 @@ class Workspace(CorpusVerbs, CustodyVerbs, DataVerbs, ReleaseVerbs, TuningVerbs,
         """
         return self._parts().train(target, report, budget_s)
 
-    def foresee_training(self, target: str | None = None, report: Report = silent) -> Foresight:
-        """What `train` would spend on a generator, before anything is spent."""
+    def foresee_training(
+        self, target: str | None = None, report: Report = silent, *, sampling: bool = False
+    ) -> Foresight:
+        """What `train` would spend on a generator, before anything is spent; `sampling` makes a few calls of it to know better."""
         from steelyard.workspace.foreseeing import foresee_training
 
-        return foresee_training(self._parts(), target, report)
+        return foresee_training(self._parts(), target, report, sampling=sampling)
 
-    def foresee_weighing(self, components: Sequence[str] = (), report: Report = silent) -> Foresight:
-        """What `weigh` would spend on a generator, training included, before anything is spent."""
+    def foresee_weighing(
+        self, components: Sequence[str] = (), report: Report = silent, *, sampling: bool = False
+    ) -> Foresight:
+        """What `weigh` would spend on a generator, training included, before anything is spent; `sampling`: see `foresee_training`."""
         from steelyard.workspace.foreseeing import foresee_weighing
 
-        return foresee_weighing(self._parts(), components, report)
+        return foresee_weighing(self._parts(), components, report, sampling=sampling)
 
     def judge(self, component: str, report: Report = silent) -> Agreement:
         """How a language model's judgement of outputs agrees with that of people; see `judged` under the component.
