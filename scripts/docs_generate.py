@@ -11,13 +11,18 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 def generate(rows: Sequence[Row]) -> list[Table]:
     """At each server: tokens a second and the times of a stream by client, then what ours adds; notes of what could not be measured."""
-    heads = ("", "tokens a second:", "first piece p50, ms:", "p95:", "end p50, ms:", "p95:")
+    heads = ("", "processor ms a stream:", "tokens a second:", "first piece p50, ms:", "p95:", "end p50, ms:", "p95:")
     times = ("first_p50_ms", "first_p95_ms", "end_p50_ms", "end_p95_ms")
     tables: list[Table] = []
     for server in dict.fromkeys(row["server"] for row in rows):
         own = [row for row in rows if row["server"] == server]
         clients = [
-            (row["client"], f"{row['tokens_per_s']:,.0f}", *(f"{row[key]:,.0f}" for key in times))
+            (
+                row["client"],
+                f"{row['cpu_ms_per_stream']:.1f}",
+                f"{row['tokens_per_s']:,.0f}",
+                *(f"{row[key]:,.0f}" for key in times),
+            )
             for row in own
             if "tokens_per_s" in row
         ]
@@ -31,8 +36,11 @@ def generate(rows: Sequence[Row]) -> list[Table]:
 
 def _added(row: Row) -> Table:
     names = {
+        "cpu_ms_per_stream": "processor ms a stream",
         "first_p50_ms": "first piece p50, ms", "first_p95_ms": "first piece p95, ms",
+        "first_p95_of_a_round_ms": "first piece p95 of a round, ms, median",
         "end_p50_ms": "end p50, ms", "end_p95_ms": "end p95, ms",
+        "end_p95_of_a_round_ms": "end p95 of a round, ms, median",
     }  # fmt: skip
     lines = [
         (name, f"{row[key]:+.1f} ({row[f'{key}_low']:+.1f} to {row[f'{key}_high']:+.1f})")

@@ -76,13 +76,21 @@ def test_a_round_counts_every_stream_once() -> None:
 def test_what_is_added_is_the_difference_of_the_percentiles_over_all_streams() -> None:
     def rounds(shift):
         return [
-            bench.Round(tokens=100, wall_s=1.0, first_ms=np.arange(100.0) + shift, end_ms=np.arange(100.0) + 2 * shift)
+            bench.Round(
+                tokens=100,
+                wall_s=1.0,
+                cpu_s=0.1 + shift,
+                first_ms=np.arange(100.0) + shift,
+                end_ms=np.arange(100.0) + 2 * shift,
+            )
             for _ in range(5)
         ]
 
     added = bench._added(rounds(0.0), rounds(7.0), "s", 100)
     assert (added["first_p95_ms"], added["first_p95_ms_low"], added["first_p95_ms_high"]) == (7.0, 7.0, 7.0)
     assert added["end_p50_ms"] == 14.0
+    assert added["end_p95_of_a_round_ms"] == 14.0
+    assert added["cpu_ms_per_stream"] == 70.0  # 7 s in 100 streams
     assert added["tokens_per_s_ratio"] == 1.0
 
 

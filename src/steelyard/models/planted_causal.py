@@ -35,11 +35,11 @@ def planted_pairs(rows: int, seed: int = 0) -> list[ChatPair]:
     ]
 
 
-def planted_causal(cache: Path) -> Path:
+def planted_causal(cache: Path, vocabulary: int = VOCABULARY) -> Path:
     """The folder of such a model below `cache`, made on first use."""
-    folder = cache / f"planted-causal-{HIDDEN}-{LAYERS}-{VOCABULARY}"
+    folder = cache / f"planted-causal-{HIDDEN}-{LAYERS}-{vocabulary}"
     if not (folder / "model.safetensors").is_file():
-        make_planted_causal(folder, HIDDEN, LAYERS, VOCABULARY)
+        make_planted_causal(folder, HIDDEN, LAYERS, vocabulary)
     return folder
 
 
