@@ -12,9 +12,11 @@ import pytest
 
 from models.tiny_base import make_tiny_base
 from models.tiny_lora import PLAN, SETTINGS, SHORT, SHORT_STEPS, STEPS, THINGS, asked, make_base, pairs, tune
+from steelyard.config import GeneratorSettings
 from steelyard.models.adapter import export_peft, load_adapter, merge_adapter, save_adapter
-from steelyard.models.causal_base import CausalBase
+from steelyard.models.causal_base import CausalBase, shared_base
 from steelyard.models.causal_files import base_key, completion_ids, prompt_ids, read_causal, read_tokenizer
+from steelyard.models.local_generator import LocalGenerator
 from steelyard.models.lora_fitting import LoraTask, count_training_tokens, fit_lora
 from steelyard.schema.errors import ModelError, UserError
 from steelyard.schema.generation import Message
@@ -76,6 +78,21 @@ def test_two_adapters_on_one_base_do_not_mix(base, codes, shifted):
         assert answers(model, second) == told(5)
         assert answers(model) == plain
     assert model.attach(codes.adapter) == first
+
+
+def test_the_generator_and_all_adapters_share_one_base_and_do_not_mix(base, codes, shifted):
+    generator = LocalGenerator(GeneratorSettings(kind="transformers", path=str(base), device="cpu"))
+    prompts = [asked(thing) for thing in THINGS]
+    before = [one.text for one in generator.complete_many(prompts, max_tokens=8)]
+    assert before == told(3)
+    shared = shared_base(base, base_key(base), "cpu")
+    assert generator._loaded.base is shared
+    first, second = shared.attach(codes.adapter), shared.attach(shifted.adapter)
+    assert answers(shared, first) == told(0)
+    assert [one.text for one in generator.complete_many(prompts, max_tokens=8)] == before
+    *pieces, whole = generator.stream(prompts[0], max_tokens=8)
+    assert "".join(pieces) == whole.text == before[0]
+    assert answers(shared, second) == told(5)
 
 
 def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(base):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from time import perf_counter
 from typing import Any
 
@@ -57,6 +57,11 @@ class CausalBase:
         self._names: set[str] = set()
         self._lock = RLock()
 
+    @property
+    def generation_config(self) -> Any:
+        """How the model's own files say it generates, e.g. which tokens end an answer."""
+        return self._model.generation_config
+
     def attach(self, adapter: Adapter) -> str:
         """Put an adapter on the model beside those that are there; the name to `generate` with. The same adapter is put on once.
 
@@ -69,6 +74,12 @@ class CausalBase:
                 self._tuned = put_on(self._tuned if self._tuned is not None else self._model, adapter)
                 self._names.add(adapter.name)
         return adapter.name
+
+    @contextmanager
+    def bare(self) -> Iterator[Any]:
+        """The model as it was before any adapter, for this thread alone while the block runs."""
+        with self._lock, _selected(self._tuned, None):
+            yield self._model
 
     def generate(
         self,
@@ -128,9 +139,24 @@ class CausalBase:
         return [_spoken(row, near, ends) for row, near in zip(said, likely.float().cpu().numpy(), strict=True)]
 
 
-@lru_cache(maxsize=1)
+_loading = Lock()
+
+
 def shared_base(folder: Path, key: str, device: str = "auto") -> CausalBase:
-    """The base of a folder, in memory once for all candidates; `key` is its `base_key`, so that changed files are read anew."""
+    """The base of a folder, in memory once for the generator and all candidates with adapters.
+
+    `key` is its `base_key`, so that changed files are read anew; the last one asked for is held.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    with _loading:  # two that ask together get the same one
+        return _shared(folder.resolve(), key, device)
+
+
+@lru_cache(maxsize=1)
+def _shared(folder: Path, key: str, device: str) -> CausalBase:
     del key
     return CausalBase(folder, device)
 

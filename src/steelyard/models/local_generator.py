@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steelyard.config import GeneratorSettings
 from steelyard.models.generation import Schema
 from steelyard.models.json_answers import complete_valid, with_instructions
-from steelyard.schema.errors import GeneratorError, MissingExtraError, StoppedError
+from steelyard.schema.errors import GeneratorError, MissingExtraError, ModelError, StoppedError
 from steelyard.schema.generation import Completion, Message, TokenUse
+
+if TYPE_CHECKING:
+    from steelyard.models.causal_base import CausalBase
 
 HASHED_BYTES = 1 << 30
 """A weight file up to this size is hashed whole; of a larger one SAMPLES blocks are, and its size."""
@@ -29,9 +32,9 @@ NO_WINDOW = 8192
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A model in memory with its tokenizer."""
+    """A model in memory, shared with the adapters that are tuned on it, and its tokenizer."""
 
-    model: Any
+    base: CausalBase
     tokenizer: Any
     device: str
 
@@ -105,7 +108,7 @@ class LocalGenerator:
     def _load(self) -> _Loaded:
         try:
             import torch
-            import transformers
+            import transformers  # noqa: F401 - asked for, so that its absence is told here
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"a generator of kind 'transformers' needs the library '{error.name}', which is not installed.",
@@ -122,31 +125,25 @@ class LocalGenerator:
                 remedy='Write device = "auto".',
                 code="generator.no_device",
             )
-        bars, level = transformers.utils.logging, transformers.utils.logging.get_verbosity()
-        bars.set_verbosity_error()
-        bars.disable_progress_bar()
+        from steelyard.models.causal_base import shared_base
+        from steelyard.models.causal_files import base_key, read_tokenizer
+
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                self._folder,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype=torch.bfloat16 if device == "cuda" else torch.float32,
-            )
-        except (OSError, ValueError, KeyError) as error:
+            base = shared_base(self._folder, base_key(self._folder), device)
+            # Its own: how it pads is set here.
+            tokenizer = read_tokenizer(self._folder)
+        except (ModelError, KeyError) as error:
+            told = error.message if isinstance(error, ModelError) else str(error)
             raise StoppedError(
-                f"the model cannot be loaded: {' '.join(str(error).split())[:300]}",
+                f"the model cannot be loaded: {' '.join(told.split())[:300]}",
                 where=self.place,
                 remedy="Check that the folder holds a causal language model with its tokenizer.",
                 code="generator.bad_model",
             ) from error
-        finally:
-            bars.set_verbosity(level)
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return _Loaded(model.to(device).eval(), tokenizer, device)
+        return _Loaded(base, tokenizer, device)
 
     def complete(
         self,
@@ -202,8 +199,8 @@ class LocalGenerator:
 
         loaded, begin = self._loaded, perf_counter()
         batch = loaded.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt").to(loaded.device)
-        with torch.inference_mode():
-            out = loaded.model.generate(
+        with torch.inference_mode(), loaded.base.bare() as model:
+            out = model.generate(
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
                 **self._decoding(max_tokens, temperature),
@@ -237,7 +234,7 @@ class LocalGenerator:
         )
 
     def _ends(self) -> set[int]:
-        ends = self._loaded.model.generation_config.eos_token_id
+        ends = self._loaded.base.generation_config.eos_token_id
         own = {self._loaded.tokenizer.eos_token_id}
         return own | (set(ends) if isinstance(ends, list) else {ends})
 
@@ -263,8 +260,8 @@ class LocalGenerator:
 
             def work() -> None:
                 try:
-                    with torch.inference_mode():
-                        said.tokens = loaded.model.generate(**asked)[0, len(row) :].tolist()
+                    with torch.inference_mode(), loaded.base.bare() as model:
+                        said.tokens = model.generate(**asked)[0, len(row) :].tolist()
                 except Exception as error:
                     broken.append(error)
                     pieces.end()
