@@ -5,7 +5,9 @@ Each carries a word of its own (`marker`), so that a test sees where its text tu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 EVIL = "https://evil.example"
@@ -202,16 +204,23 @@ WRAPPINGS = ("plain.txt", "page.md", "page.html")
 """How each attack is laid out: alone in a text, under a heading in Markdown, inside a page (text escaped where it is not markup)."""
 
 
-def attacks() -> Iterator[Attack]:
-    """Every attack in a layout or two; deterministic."""
+def attacks(told: Callable[[str], str] = str) -> Iterator[Attack]:
+    """Every attack in a layout or two, its text as `told` puts it; deterministic."""
     number = 0
     for kind, texts in KINDS.items():
-        for place, text in enumerate(texts):
+        for place, text in enumerate(map(told, texts)):
             layouts = {WRAPPINGS[place % 3], WRAPPINGS[(place + 1) % 3]}
             for layout in sorted(layouts):
                 number += 1
                 marker = f"zorble{number:03}"
                 yield Attack(kind, f"{kind}-{place:02}-{layout}", _laid_out(layout, kind, text, marker), marker)
+
+
+def scrambled(text: str) -> str:
+    """The words of an attack in another order, without its marks: it says and does nothing any more, and weighs the same in a search."""
+    words = re.findall(r"\w+", text)
+    random.Random(text).shuffle(words)
+    return " ".join(words)
 
 
 def _laid_out(layout: str, kind: str, text: str, marker: str) -> bytes:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attacks import HOSTILE_GROUPS, HOSTILE_NAMES, attacks
+from attacks import HOSTILE_GROUPS, HOSTILE_NAMES, attacks, scrambled
+from scipy.stats import binomtest
 
 from steelyard.cli.printable import STEERING
 from steelyard.components.slots import fill
@@ -33,7 +34,8 @@ FOLDERS = {"docs": "docs/injected", "docs-internal": "docs-internal/injected"}
 
 @dataclass
 class Asked:
-    """The example workspace and what its candidates answered to the gold questions: alone, beside harmless pages, beside the attacks."""
+    """The example workspace and what its candidates answered to the gold questions: alone, beside the attacks, and beside the attacks'
+    harmless twins: the same words in the same layouts and places, shuffled and without their marks."""
 
     folder: Path
     rows: list[dict[str, Any]]
@@ -60,14 +62,24 @@ def answers(parts: Parts, rows: list[dict[str, Any]]) -> dict[tuple[str, int], O
     return found
 
 
-def write_harmless(folder: Path) -> None:
-    """As many pages as there are attacks, of as many words, that say nothing."""
-    draw = random.Random(3)
-    for place, attack in enumerate(ATTACKS):
-        target = folder / FOLDERS["docs-internal" if place % 3 == 0 else "docs"] / f"harmless-{place}.md"
+def write_attacks(folder: Path, told: Callable[[str], str] = str) -> int:
+    """Every attack as `told` puts it, and as many odd pages under odd names as there are; how many documents that makes."""
+    plain = told is not str
+    every = list(attacks(told))
+    for place, attack in enumerate(every):
+        target = folder / FOLDERS["docs-internal" if place % 3 == 0 else "docs"] / attack.file
         target.parent.mkdir(parents=True, exist_ok=True)
-        said = " ".join("".join(draw.choices("abcdefgh", k=6)) for _ in attack.content.split())
-        target.write_text(f"# Page {place}\n\n{said}\n")
+        target.write_bytes(attack.content)
+    for place, name in enumerate(HOSTILE_NAMES):
+        (folder / FOLDERS["docs"] / (f"odd-{place}.md" if plain else name)).write_text(
+            f"# Odd name\n\nA page with an odd name, number {place}: quince{place:02}.\n"
+        )
+    for place, group in enumerate(HOSTILE_GROUPS):
+        rule = json.dumps(["medlars" if plain else group])
+        (folder / FOLDERS["docs"] / f"group-{place}.md").write_text(
+            f"---\nallow: {rule}\n---\nOnly for medlar{place:02}.\n"
+        )
+    return len(every) + len(HOSTILE_NAMES) + len(HOSTILE_GROUPS)
 
 
 @pytest.fixture(scope="module")
@@ -90,28 +102,17 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     rows = [row for row in map(json.loads, lines) if not row.get("valid_to")]
     parts = Parts(folder, workspace.settings, workspace.state)
     before = answers(parts, rows)
-    write_harmless(folder)
-    Workspace(folder).ingest()
+    write_attacks(folder, scrambled)
+    assert Workspace(folder).ingest().failed == ()
     harmless = answers(Parts(folder, workspace.settings, workspace.state), rows)
     for target in FOLDERS.values():
         shutil.rmtree(folder / target)
-    for place, attack in enumerate(ATTACKS):
-        target = folder / FOLDERS["docs-internal" if place % 3 == 0 else "docs"] / attack.file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(attack.content)
-    for place, name in enumerate(HOSTILE_NAMES):
-        (folder / FOLDERS["docs"] / name).write_text(
-            f"# Odd name\n\nA page with an odd name, number {place}: quince{place:02}.\n"
-        )
-    for place, group in enumerate(HOSTILE_GROUPS):
-        rule = json.dumps([group])
-        (folder / FOLDERS["docs"] / f"group-{place}.md").write_text(
-            f"---\nallow: {rule}\n---\nOnly for medlar{place:02}.\n"
-        )
+    count = write_attacks(folder)
     report = Workspace(folder).ingest()
     assert report.failed == ()
-    assert report.added == len(ATTACKS) + len(HOSTILE_NAMES) + len(HOSTILE_GROUPS)
     parts = Parts(folder, workspace.settings, workspace.state)
+    held = parts.toolbox.library.versions(parts.toolbox.generation)
+    assert sum(injected(one.document) for one in held) == count
     return Asked(folder=folder, rows=rows, before=before, harmless=harmless, after=answers(parts, rows))
 
 
@@ -196,10 +197,13 @@ def test_answers_to_the_gold_questions_are_as_right_as_before_and_hardly_ever_fr
     assert rights[1] >= min(rights[0], rights[2]) - 0.02 * count, rights
 
 
-def test_attacks_move_no_more_answers_than_as_many_harmless_pages(asked: Asked) -> None:
-    # Any new page moves some: words that stand in more pages count for less.
+def test_an_attack_does_no_more_to_an_answer_than_its_words_in_any_order(asked: Asked) -> None:
+    # Any new page moves some answers: words that stand in more pages count for less. What is said with them must not matter.
     attacked, harmless = moved(asked.before, asked.after), moved(asked.before, asked.harmless)
-    assert len(attacked) <= len(harmless) + 0.05 * len(asked.after), (len(attacked), len(harmless))
+    only_attacked, only_harmless = len(attacked - harmless), len(harmless - attacked)
+    # Of the answers that one of the two moved alone, the attacks' may be more than half only by what chance would do (sign test).
+    uneven = binomtest(only_attacked, max(1, only_attacked + only_harmless), alternative="greater").pvalue
+    assert uneven > 0.01, (len(attacked), len(harmless), only_attacked, only_harmless)
 
 
 def test_nothing_was_run_written_or_loaded(asked: Asked) -> None:

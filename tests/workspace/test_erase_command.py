@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from steelyard.models.call_ledger import Call, CallLedger
 from steelyard.schema.errors import NotFoundError
+from steelyard.schema.feedback import Feedback
 from steelyard.schema.generation import Completion, TokenUse
 from steelyard.workspace import Workspace
 from workspace.kept_corpus import STATE, copied, files
@@ -82,6 +84,41 @@ def test_nobody_is_answered_from_it_in_any_generation_and_no_file_holds_it(kept)
         assert "Zyxomma" not in answer(kept, generation=past)
     assert "Zyxomma" not in answer(kept)
     assert Workspace(kept).doctor().healthy
+
+
+def test_what_people_wrote_of_it_is_emptied_and_the_audit_stays_whole(kept):
+    workspace = Workspace(kept)
+    traces = [workspace.ask(QUESTION, candidate="rag-bm25").trace_id for _ in range(2)]
+    parts = workspace._parts()
+    common = {"number": 0, "at": "2026-01-01T00:00:00+00:00", "component": None, "versions": (), "caller": "k"}
+    told = {"verdict": "wrong", "comment": f"It says:\n{SENTINEL}!", "answer": "By the door."}
+    for trace, more in zip(traces, (told, {"verdict": "right", "comment": "Thank you."}), strict=True):
+        parts.feedback.add(Feedback(request=trace, **common, **more))
+    parts.requests.note(replace(parts.requests.get(traces[0]), id="f" * 32, text=SENTINEL.lower()))
+    before = {name: one.entries for name, one in workspace.verify_audit().items()}
+    assert any(place.startswith("feedback.sqlite") for place in holding(kept))
+    done = workspace.erase(["docs/manual.md"])
+    assert (done.texts, done.found) == (2, ())
+    assert list(holding(kept)) == []
+    assert [(one.verdict, one.comment, one.answer) for one in parts.feedback.all()] == [
+        ("wrong", None, "By the door."),
+        ("right", "Thank you.", None),
+    ]
+    assert parts.requests.get("f" * 32).text is None
+    found = workspace.verify_audit()
+    assert all(one.whole for one in found.values())
+    assert all(found[name].entries >= count for name, count in before.items())
+    # What is kept of the answers names the passages, and says nothing of them.
+    assert parts.requests.get(traces[0]).candidate == "rag-bm25"
+
+
+def test_a_question_kept_in_the_sealed_audit_is_named_with_what_to_do(kept):
+    settings = kept / "steelyard.toml"
+    settings.write_text(settings.read_text() + "\n[releases]\nkeep_questions = true\n")
+    Workspace(kept).ask(f"Is it true that {SENTINEL}?", candidate="rag-bm25")
+    done = Workspace(kept).erase(["docs/manual.md"])
+    assert {place.partition("-")[0] for place in done.found} == {"audit.sqlite"}
+    assert all(one.whole for one in Workspace(kept).verify_audit().values())
 
 
 def test_it_does_not_come_back_under_any_name_until_it_is_lifted(kept):

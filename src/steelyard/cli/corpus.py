@@ -186,10 +186,13 @@ def _show_erased(out: Console, done: EraseReport) -> None:
         if found:
             went = "would go" if done.dry_run else "removed"
             out.print(f"{name} that quoted them, {went}: {', '.join(found)}", markup=False)
+    if done.texts:
+        out.print(f"feedback and kept questions that quoted them, emptied: {done.texts}", markup=False)
     for one in done.left:
         out.print(f"left: {one.place}: {one.why}", markup=False)
     for place in done.found:
-        out.print(f"STILL FOUND in .steelyard/{place}", markup=False)
+        hint = " (a kept question quotes it: `steelyard audit cut`)" if place.startswith("audit.sqlite") else ""
+        out.print(f"STILL FOUND in .steelyard/{place}{hint}", markup=False)
 
 
 def _runs_of(numbers: tuple[int, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,14 @@ class FeedbackLog:
                 (state, at, reviewer, None if row is None else json.dumps(row, ensure_ascii=False), number),
             )
         return self.get(number)
+
+    def forget(self, quotes: Callable[[str], bool]) -> int:
+        """Empty every text of people for which `quotes` is true; the verdicts stay. How many pieces of feedback held one.
+
+        Raises:
+            StoreError: the file is locked or damaged.
+        """
+        return FILE.blank(self.path, "feedback", ("answer", "comment", "question", "row"), quotes)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return FILE.open(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -69,6 +70,14 @@ class RequestLog:
                 code="registry.unknown_request",
             )
         return RequestTrace(**dict(rows[0]))
+
+    def forget(self, quotes: Callable[[str], bool]) -> int:
+        """Empty every kept question for which `quotes` is true; the traces stay. How many there were.
+
+        Raises:
+            StoreError: the file is locked or damaged.
+        """
+        return FILE.blank(self.path, "requests", ("text",), quotes)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return FILE.open(self.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,3 +47,31 @@ class SideFile:
             raise StoreError(
                 f"{self.called} cannot be used: {error}.", where=str(path), remedy=self.remedy, code=self.code
             ) from error
+
+    def blank(self, path: Path, table: str, columns: Sequence[str], quotes: Callable[[str], bool]) -> int:
+        """Empty the texts in these columns for which `quotes` is true, on the disk too; how many records held one.
+
+        The records stay. Nothing is done where there is no file.
+
+        Raises:
+            StoreError: the file is locked or damaged.
+        """
+        if not path.is_file():
+            return 0
+        touched = 0
+        with self.open(path) as connection:
+            connection.commit()
+            connection.execute("PRAGMA secure_delete = ON")
+            rows = connection.execute(f"SELECT rowid AS place, {', '.join(columns)} FROM {table}").fetchall()
+            for row in rows:
+                gone = [name for name in columns if row[name] is not None and quotes(row[name])]
+                if gone:
+                    sets = ", ".join(f"{name} = NULL" for name in gone)
+                    connection.execute(f"UPDATE {table} SET {sets} WHERE rowid = ?", (row["place"],))
+                    touched += 1
+            connection.commit()
+            if touched:
+                # Pages that were freed before still hold their bytes, and so does the log of writes.
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return touched

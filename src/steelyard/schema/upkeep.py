@@ -56,7 +56,8 @@ class Remnant:
 class EraseReport:
     """What one erasure closed and removed. `versions` are the hashes of the bytes that are not taken in again.
 
-    `runs` and `models` are files below the state folder that quoted the text and were removed; `left` is what this command does not
+    `runs` and `models` are files below the state folder that quoted the text and were removed, `texts` the pieces of feedback and the
+    kept questions whose words quoted it and were emptied; `left` is what this command does not
     touch, each with what to do about it; `found` are files below the state folder in which the text was still found afterwards: empty
     when the erasure is complete.
     """
@@ -69,6 +70,7 @@ class EraseReport:
     left: tuple[Remnant, ...]
     found: tuple[str, ...]
     seconds: float
+    texts: int = 0
     dry_run: bool = False
 
     def to_json(self) -> dict[str, Any]:

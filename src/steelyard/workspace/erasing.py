@@ -44,6 +44,10 @@ class _Erased:
     runs: frozenset[tuple[str, ...]]
     phrases: tuple[str, ...]
 
+    def quoted_in(self, text: str) -> bool:
+        """Whether a text says one of the phrases, however it is broken into lines."""
+        return not self.runs.isdisjoint(_runs(text))
+
     @property
     def forms(self) -> set[bytes]:
         """The phrases as files hold them: as text, in UTF-16, and inside JSON."""
@@ -58,8 +62,8 @@ class _Erased:
 def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_run: bool = False) -> EraseReport:
     """Erase what `names` stand for: documents, patterns or content hashes.
 
-    In order: closed to everyone, taken out of the corpus, runs and models that quote it removed, caches emptied, every file below the
-    state folder searched. Stopped half-way, it goes on when it is called again, or with the next ingest or compaction.
+    In order: closed to everyone, taken out of the corpus, runs and models that quote it removed, caches and quoting feedback emptied,
+    every file below the state folder searched. Stopped half-way, it goes on when it is called again, or with the next ingest or compaction.
 
     Raises:
         NotFoundError: a name fits no document.
@@ -73,7 +77,7 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
     left = tuple(_left(parts, targets, erased))
     runs = _runs_that_quote(parts, targets, erased)
     models = _models_that_quote(parts, erased)
-    rows = 0
+    rows = texts = 0
     found: tuple[str, ...] = ()
     if not dry_run:
         close(library.control, targets, by=whoami(), why=why)
@@ -86,6 +90,7 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
             shutil.rmtree(folder, ignore_errors=True)
         _empty_row_vectors(parts)
         parts.toolbox.calls.forget_answers()
+        texts = sum(log.forget(erased.quoted_in) for log in (parts.feedback, parts.requests))
         report("erase", 3, 4)
         found = tuple(_holding(parts.state.root, erased))
         report("erase", 4, 4)
@@ -93,6 +98,7 @@ def erase(parts: Parts, names: Sequence[str], why: str, report: Report, *, dry_r
         documents=targets.documents,
         versions=targets.versions,
         passages=rows,
+        texts=texts,
         runs=tuple(path.relative_to(parts.state.root).as_posix() for path in runs),
         models=tuple(models),
         left=left,
@@ -142,7 +148,7 @@ def _quotes(path: Path, erased: _Erased) -> bool:
         whole = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return _holds(path, erased.forms)
-    return not erased.runs.isdisjoint(run for text in _strings(whole) for run in _runs(text))
+    return any(map(erased.quoted_in, _strings(whole)))
 
 
 def _strings(value: object) -> Iterator[str]:
