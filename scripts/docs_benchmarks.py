@@ -9,6 +9,7 @@ import docs_ageing
 import docs_data_benchmarks
 import docs_generate
 import docs_promotions
+import docs_serving
 import docs_store
 from docs_finetune import finetune
 from docs_writer import writer
@@ -375,4 +376,5 @@ TABLES = {
     "generate": docs_generate.generate,
     "lora": docs_generate.lora,
     "writer": writer,
+    **docs_serving.TABLES,
 }

@@ -325,6 +325,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-router": bench("router"),
     "bench-search": bench("search"),
     "bench-serving-form": bench("serving-form"),
+    "bench-serve": bench("serve"),
+    "bench-page": bench("page"),
     "bench-store": bench("store"),
     "bench-store-large": bench("store-large"),
     "bench-ingest": bench("ingest"),

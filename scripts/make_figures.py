@@ -3,7 +3,10 @@
 `python scripts/make_figures.py demo DIR`     the example workspace: twice, then one question, one message; and every command's JSON keys
 `python scripts/make_figures.py facts`        the README's `decide` and `tco`
 `python scripts/make_figures.py public DIR`   the workspace from public data: build, check, ingest, train, weigh
-`python scripts/make_figures.py bench NAME`   a benchmark; STEELYARD_PEERS names the Python that has the peers of `store` and `ingest`
+`python scripts/make_figures.py bench NAME`   a benchmark
+
+For benchmarks, STEELYARD_PEERS names the Python that has the peers of `store`, `ingest` and `serve`, and STEELYARD_MINUTES says how long
+the soak of `serve` goes on.
 """
 
 from __future__ import annotations
@@ -50,8 +53,10 @@ def main() -> int:
         case ["bench", *names] if names:
             for name in names:
                 peers = ("--peers", os.environ["STEELYARD_PEERS"]) if "STEELYARD_PEERS" in os.environ else ()
+                minutes = os.environ.get("STEELYARD_MINUTES")
+                more = (*peers, "--minutes", minutes) if minutes and name == "serve" else peers
                 # Samples are texts of the data sets, which are no part of this repository.
-                found = {key: value for key, value in steelyard("bench", name, *peers).items() if key != "samples"}
+                found = {key: value for key, value in steelyard("bench", name, *more).items() if key != "samples"}
                 write(f"bench-{name}", beside_other_parts(name, found | machine()))
                 if name == "backtest":
                     docs_ageing.draw(found["rows"], FIGURES.with_name("images"))

@@ -16,7 +16,7 @@ from steelyard.corpus.library import Library
 from steelyard.evaluation import peer_service
 from steelyard.evaluation.load_client import Call, Load, distinct, flood, paced
 from steelyard.evaluation.served_workspace import ServedProcess, example_workspace, free_port, new_key, running, served
-from steelyard.evaluation.soak import BEFORE_S, BETWEEN_S, TIMED_MOVES, releases_under_streams, soak
+from steelyard.evaluation.soak import BEFORE_S, BETWEEN_S, TIMED_MOVES, prepare, releases_under_streams, soak
 from steelyard.models.loading import minilm_source
 from steelyard.schema.scope import EVERYONE, Scope
 
@@ -61,6 +61,7 @@ def bench_serve(
     del data_root  # the example workspace is in the package
     folder = example_workspace(cache / "serve-workspace")
     missing = "name a Python that has it with --peers" if peers is None else _missing(peers)
+    prepare(folder)
     contest = _Contest(folder, with_peer=missing is None)
     total = contest.seconds + RELEASES_S + 60.0 * minutes
     with ExitStack() as running:

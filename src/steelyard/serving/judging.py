@@ -15,7 +15,7 @@ from steelyard.registry.trials import Trials
 from steelyard.schema.trials import CanaryReport, Compared, Trial
 from steelyard.schema.watching import WHOLE_REQUEST
 
-BLOCK_S = 10
+BLOCK_S = 5
 """Length of a block: how late a fault is noticed at the least."""
 
 LATE_S = 2.0
@@ -24,7 +24,7 @@ LATE_S = 2.0
 LEAST_LEARNED = 200
 """Production's requests during the trial from which its usual latency is learned; blocks count from then on."""
 
-BLOCKS_AT_ONCE = 360
+BLOCKS_AT_ONCE = 720
 """An hour: whoever comes late catches up in several steps."""
 
 NAMES = {
