@@ -17,6 +17,8 @@ from steelyard.schema.trials import Trial
 from steelyard.workspace import Workspace
 from workspace.tiny import replace_in, steelyard
 
+pytestmark = pytest.mark.slow
+
 TEXT = "How do I renew my membership?"
 PATIENCE_S = 150.0
 CLIENTS = 6

@@ -92,7 +92,7 @@ class Course:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ({"slower": 2.0}, "slower than production's median"),
+        ({"slower": 2.0}, "answers are slower"),
         ({"errors": 0.2}, "requests fail more often"),
         ({"declined": 0.4}, "declined more often"),
     ],
