@@ -15,6 +15,15 @@ from workspace.tiny import weighed_once
 
 pytestmark = pytest.mark.slow
 
+SETTINGS = """
+[serve]
+requests_per_minute = 0
+
+[gates]
+margin = 0.9
+"""
+"""So few rows cannot show that one version is no worse than another by little."""
+
 ROOMS = ("decision", "ask", "corpus", "models", "quality", "audit")
 PATHS = ("/sign-in", *(f"/{room}" for room in ROOMS), "/corpus/confirm?generation=1", "/models/gates", "/nowhere")
 
@@ -25,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = Workspace(made)
     workspace.release(force=True, why="so that there is one")
     settings = made / "steelyard.toml"
-    settings.write_text(settings.read_text(encoding="utf-8") + "\n[serve]\nrequests_per_minute = 0\n", encoding="utf-8")
+    settings.write_text(settings.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
     return made
 
 
@@ -188,6 +197,47 @@ def test_a_release_is_confirmed_and_taken_back_by_pressing_buttons(browser, addr
     assert page.locator("h1").inner_text() in ("Release these?", "A gate says no", "That is what answers already")
     page.goto(f"{address}/corpus")
     assert "answers now" in page.inner_text("main")
+    page.context.close()
+
+
+def tab_to(page, focused: str, *, most: int = 80) -> None:
+    """Press Tab until what has the focus matches a selector."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", focused):
+            return
+    raise AssertionError(f"the keyboard does not reach {focused}")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_operator_releases_and_goes_back_by_keyboard_alone(browser, address, keys, folder, scripts) -> None:
+    before = max(one.number for one in Workspace(folder).releases())
+    page = enter(browser, address, keys["lead"], java_script_enabled=scripts, viewport={"width": 390, "height": 844})
+    page.goto(f"{address}/models")
+    answering = page.locator("p.lead b").inner_text()
+    tab_to(page, "#v-intent")
+    page.keyboard.press("ArrowDown")
+    assert page.input_value("#v-intent")
+    tab_to(page, "button.main")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models/gates**")
+    assert page.locator("h1").inner_text() == "Release these?"
+    assert max(one.number for one in Workspace(folder).releases()) == before
+    tab_to(page, "#why")
+    page.keyboard.type("pressed by keyboard")
+    tab_to(page, "button.main")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models?now=*")
+    assert f"Release {before + 1} answers now" in page.inner_text("body")
+    made = next(one for one in Workspace(folder).releases() if one.number == before + 1)
+    assert made.why.startswith("pressed by keyboard")
+    tab_to(page, f"a[href='/models/back?release={answering.removeprefix('Release ')}']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models/back**")
+    tab_to(page, "button.main")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models?now=*")
+    assert page.locator("p.lead b").inner_text() == answering
     page.context.close()
 
 
