@@ -162,11 +162,12 @@ def soak(folder: Path, seconds: float, ahead: Ahead) -> dict[str, Any]:
 
 
 def _operate(course: _Course) -> None:
-    events, restarts = cycle(EVENTS), [course.seconds * share for share in RESTARTS]
+    events, restarts, down = cycle(EVENTS), [course.seconds * share for share in RESTARTS], monotonic()
     try:
         while course.passed < course.seconds:
             until = next((at for at in restarts if at > course.passed), course.seconds)
             with running(course.command, course.url, "/readyz") as server, _sampled(server, course):
+                course.seen.shocks.append((down, monotonic()))
                 while course.passed < until:
                     event = next(events)
                     course.events[event] = course.events.get(event, 0) + 1
@@ -178,7 +179,8 @@ def _operate(course: _Course) -> None:
                     sleep(LAST_S)
                 else:
                     course.events["restart"] = course.events.get("restart", 0) + 1
-                course.seen.shocks.append(monotonic())
+                down = monotonic()
+        course.seen.shocks.append((down, monotonic()))
     finally:
         course.stop.set()
 
@@ -212,7 +214,7 @@ def _do(event: str, server: ServedProcess, course: _Course) -> None:
         (course.folder / EDITED).write_text(f"# Opening hours\n\nWe open at {hour} o'clock.\n", encoding="utf-8")
         steelyard("-w", str(course.folder), "ingest")
     elif server.workers():
-        course.seen.shocks.append(monotonic())
+        course.seen.shocks.append((monotonic(), monotonic()))
         os.kill(server.workers()[-1], signal.SIGKILL)  # the youngest: the eldest shows what a long life costs
 
 

@@ -41,20 +41,16 @@ class Told:
 
 @dataclass(kw_only=True)
 class Seen:
-    """What the clients saw: answers, what they cited, and what broke; `shocks` are the times of kills and restarts."""
+    """What the clients saw: answers, what they cited, and what broke; `shocks` are kills and restarts, each from when to when."""
 
     told: list[Told] = field(default_factory=list)
     places: set[Cited] = field(default_factory=set)
     broken: list[tuple[float, str]] = field(default_factory=list)
-    shocks: list[float] = field(default_factory=list)
+    shocks: list[tuple[float, float]] = field(default_factory=list)
 
     def unexplained(self) -> list[str]:
-        """Failures that no kill and no restart explains: those before one, or long after."""
-        return [
-            why
-            for at, why in self.broken
-            if not any(-ANSWER_S <= shock - at <= 0 and at - shock <= CALM_S for shock in self.shocks)
-        ]
+        """Failures that no kill and no restart explains: those before one, or long after its end."""
+        return [why for at, why in self.broken if not any(begun <= at <= end + CALM_S for begun, end in self.shocks)]
 
 
 Key = tuple[str, tuple[str, ...]]
