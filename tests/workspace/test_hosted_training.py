@@ -1,7 +1,7 @@
 """Candidates tuned at a provider, from the command to the answer, against a simulated provider in a process of its own."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -15,6 +15,8 @@ from steelyard.workspace.tuning_control import tuned_models
 from workspace.tiny import lay_out, replace_in, slimmed, steelyard
 
 pytest.importorskip("openai")
+
+ENDING = "base_model_ending"
 
 TARGETS = {
     "intent/hosted-classifier": "messages.csv",
@@ -159,6 +161,21 @@ def test_status_tells_when_a_tuned_model_is_switched_off(simulator, trained):
     assert not tuned_models(parts, date(2026, 1, 1))[0]["soon"]
     shown = steelyard("-w", str(workspace.folder), "status").stdout
     assert "switched off on 2027-03-01" in " ".join(shown.split()) or "SWITCHED OFF" in shown
+
+
+def test_a_tuned_model_that_answers_raises_an_alert_before_it_is_switched_off(simulator, trained):
+    workspace, _ = trained
+    job = next(one for one in workspace.tuning_jobs() if one.status == "succeeded")
+    component, _, candidate = job.purpose.partition("/")
+    simulator.set(ends={job.tuned: "2027-03-01"})
+    workspace.tuning_jobs(look=True)
+    near = datetime(2027, 2, 1, tzinfo=UTC)
+    workspace.release([f"{component}/{candidate}"], force=True, why="for the test")
+    assert [one for one in workspace.watched(datetime(2026, 1, 1, tzinfo=UTC)).alerts if one.name == ENDING] == []
+    (alert,) = (one for one in workspace.watched(near).alerts if one.name == ENDING)
+    assert (alert.blame, alert.severity) == (component, "critical")
+    assert job.tuned in alert.message
+    assert "[models.tuning]" in alert.remedy
 
 
 def test_the_command_lists_and_cancels_jobs(simulator, trained, tmp_path):

@@ -111,11 +111,20 @@ def watch_models(models: Sequence[BaseModel], watch: WatchSettings) -> list[Aler
                 blame=one.used_by,
                 severity="critical" if one.days <= watch.base_model_days / 3 else "warning",
                 message=f"{one.name} is switched off on {one.ends}, {when}; {one.used_by} uses it.",
-                remedy="Name its successor under [models.generator], then run `steelyard weigh` and `steelyard release`.",
+                remedy=_SUCCESSOR if one.used_by == GENERATOR else _TUNED_SUCCESSOR,
                 evidence=one.to_json(),
             )
         )
     return found
+
+
+GENERATOR = "the generator"
+"""What a model is used by that no single component was tuned on."""
+
+_SUCCESSOR = "Name its successor under [models.generator], then run `steelyard weigh` and `steelyard release`."
+_TUNED_SUCCESSOR = (
+    "Name its successor under [models.tuning], then run `steelyard train`, `steelyard weigh` and `steelyard release`."
+)
 
 
 def base_model(name: str, used_by: str, ends: date | None, today: date) -> BaseModel:

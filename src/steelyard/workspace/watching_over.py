@@ -8,17 +8,20 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from steelyard.candidates import CANDIDATES
 from steelyard.corpus.freshness import Freshness
 from steelyard.corpus.seen_files import open_sources
 from steelyard.corpus.waiting import waiting_since
 from steelyard.economics.prices import load_prices
 from steelyard.metrics.statistics import wilson
+from steelyard.models.artefact import load_artefact
 from steelyard.registry.operations import HOUR_S
 from steelyard.registry.versions import RECOMMENDED
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.watching import WHOLE_REQUEST, Aggregate, Alert, BaseModel, DecisionNow, SliceHealth, Watched
 from steelyard.serving.money_monitors import watch_break_even, watch_spend
 from steelyard.serving.state_monitors import (
+    GENERATOR,
     base_model,
     watch_freshness,
     watch_ingest,
@@ -37,6 +40,7 @@ from steelyard.workspace.deciding_again import DecidingAgain, Measured
 from steelyard.workspace.quality import kept_quality
 from steelyard.workspace.traffic_history import TrafficHistory
 from steelyard.workspace.trying import trials_now
+from steelyard.workspace.tuning_control import tuned_models
 
 if TYPE_CHECKING:
     from steelyard.workspace.parts import Parts
@@ -162,14 +166,31 @@ class WatchingOver:
         ]
 
     def _models(self) -> list[BaseModel]:
-        """The generator and the models it was tuned from, with the days that the price table gives."""
-        name = self._parts.settings.models.generator.model
-        if name is None:
-            return []
-        ends: date | None = None
-        with suppress(SteelyardError):
-            ends = load_prices().price(name).end_of_life
-        return [base_model(name, "the generator", ends, self._at.date())]
+        """The generator, and the models that were tuned at a provider and answer now, each with the days left to it."""
+        name, today = self._parts.settings.models.generator.model, self._at.date()
+        found = []
+        if name is not None:
+            ends: date | None = None
+            with suppress(SteelyardError):
+                ends = load_prices().price(name).end_of_life
+            found.append(base_model(name, GENERATOR, ends, today))
+        return [*found, *self._tuned(today)]
+
+    def _tuned(self, today: date) -> list[BaseModel]:
+        """The tuned models behind the hosted versions that answer; the day is the provider's, or that of the base where it is earlier."""
+        known = {one["model"]: one["ends"] for one in tuned_models(self._parts, today)}
+        release = self._parts.releases.in_force()
+        found = []
+        for component, candidate in self._candidates.items():
+            if not CANDIDATES.part(candidate).hosted:
+                continue
+            version = release.versions[component][1] if release and component in release.versions else None
+            record = self._parts.registry.get(component, candidate, version)
+            with suppress(SteelyardError):  # a file that is gone is told where it is needed
+                tuned = load_artefact(self._parts.state.root / record.folder)[1].get("tuned", {}).get("tuned")
+                day = known.get(tuned)
+                found.append(base_model(str(tuned), component, date.fromisoformat(day) if day else None, today))
+        return found
 
     def _decisions(self, traffic: Traffic) -> list[DecisionNow]:
         """Each decided component on measured inputs; what too few calls say is left out."""
