@@ -375,6 +375,7 @@ TABLES = {
     "ingest": docs_store.ingest,
     "generate": docs_generate.generate,
     "lora": docs_generate.lora,
+    "foresight": docs_generate.foresight,
     "writer": writer,
     **docs_serving.TABLES,
 }

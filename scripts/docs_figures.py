@@ -330,6 +330,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-store": bench("store"),
     "bench-store-large": bench("store-large"),
     "bench-ingest": bench("ingest"),
+    "bench-foresight": bench("foresight"),
     "bench-generate": bench("generate"),
     "bench-lora": bench("lora"),
     "bench-statistics": bench("statistics"),

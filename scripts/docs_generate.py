@@ -51,6 +51,31 @@ def _added(row: Row) -> Table:
     return ("what ours adds", "difference (95 % interval):"), list(lines)
 
 
+def foresight(rows: Sequence[Row]) -> list[Table]:
+    """Each job's calls and tokens, then by how much each forecast was off."""
+    heads = ("job", "calls:", "tokens in:", "tokens out:", "USD:", "seconds:")
+    last = {row["job"]: row for row in rows if row["forecast"] != "sample" and "calls_actual" in row}
+    jobs = [
+        (
+            job, f"{row['calls_actual']:,.0f}", f"{row['tokens_in_actual']:,.0f}", f"{row['tokens_out_actual']:,.0f}",
+            f"{row['usd_actual']:.4f}", f"{row['seconds_actual']:,.0f}",
+        )
+        for job, row in last.items()
+    ]  # fmt: skip
+    off = [
+        (row["job"], FORECASTS[row["forecast"]], *(_share(row.get(f"{name}_off")) for name in FORESEEN)) for row in rows
+    ]
+    return [(heads, jobs), (("foreseen less actual", "from", *heads[1:]), off)]
+
+
+FORECASTS = {"guessed": "nothing", "tokenizer": "the tokenizer", "sample": "a sample"}
+FORESEEN = ("calls", "tokens_in", "tokens_out", "usd", "seconds")
+
+
+def _share(off: float | None) -> str:
+    return "" if off is None else f"{100 * off:+.0f} %"
+
+
 def lora(rows: Sequence[Row]) -> list[Table]:
     """Tokens a second of both sides, then ours over the peer's."""
     heads = ("", "device", "threads:", "tokens:", "steps:", "seconds:", "tokens a second:", "mean loss:")

@@ -40,10 +40,11 @@ BENCHMARKS: Mapping[str, str] = {
     "generate": "steelyard.evaluation.bench_generate:bench_generate",
     "serve": "steelyard.evaluation.bench_serve:bench_serve",
     "lora": "steelyard.evaluation.bench_lora:bench_lora",
+    "foresight": "steelyard.workspace.bench_foresight:bench_foresight",
 }
 
 PLANTED = ("data", "statistics", "gates", "canary", "audit", "durability", "freshness", "store", "store-large")
-NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "page", "lora"})
+NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "page", "lora", "foresight"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve", "finetune"})

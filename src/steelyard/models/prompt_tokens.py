@@ -44,7 +44,7 @@ class PromptTokens:
         from tokenizers import Tokenizer
 
         try:
-            return Tokenizer.from_file(str(self._file))
+            found = Tokenizer.from_file(str(self._file))
         except Exception as error:  # the library raises nothing narrower
             raise StoppedError(
                 f"the tokenizer cannot be read: {error}.",
@@ -52,6 +52,10 @@ class PromptTokens:
                 remedy="Name the tokenizer.json of the endpoint's model as tokenizer under [models.generator], or take the line out.",
                 code="generator.bad_tokenizer",
             ) from error
+        # Some files pad or cut by themselves.
+        found.no_padding()
+        found.no_truncation()
+        return found
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
