@@ -159,7 +159,9 @@ def test_another_encoder_or_splitting_makes_the_whole_index_anew(bench):
     bench.encoder = type(bench.encoder)(name="other")
     report = bench.ingest()
     assert (report.generation, report.unchanged, report.embedded) == (2, 2, report.passages)
+    assert report.remade
     bench.check()
+    assert not bench.ingest().remade
     bench.settings = replace(bench.settings, splitting=SplitSettings(size=300))
     report = bench.ingest()
     assert (report.generation, report.parsed) == (3, 0)

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared_data import rows, shared_data
+from steelyard.components.quotes import Quote, spans_of
 from steelyard.corpus.parsing import markdown, txt
 from steelyard.corpus.parsing.limits import Limits
 from steelyard.corpus.passages import HARD_FACTOR, SplitSettings, heading_path, split
-from steelyard.schema.corpus import DocumentVersion, Heading
+from steelyard.schema.corpus import DocumentVersion, Heading, Hit
 from steelyard.schema.scope import Access
 
 
@@ -233,3 +234,53 @@ def test_the_postgresql_manual_is_covered_exactly():
     for row in rows(shared_data("postgresql15_docs") / "docs.jsonl.gz")[:150]:
         check(version(txt.parse(row["text"].encode(), Limits())), SplitSettings(overlap=100))
         assert json.dumps(row["id"])
+
+
+def front(entries: int, more: str = "") -> str:
+    lines = ["---", "title: Harrow", "category: database", "releases:"]
+    for number in range(entries):
+        lines += [
+            f'  - cycle: "4.{number}"',
+            f"    released: 20{10 + number}-05-09",
+            f'    latest: "4.{number}.7{more}"',
+            "",
+        ]
+    return "\n".join([*lines, "---", "# Harrow", "", "A database."])
+
+
+def test_entries_of_front_matter_are_never_cut_where_they_fit():
+    options = SplitSettings(size=300)
+    made = md(front(12))
+    check(made, options)
+    found = [passage for passage in split(made, options) if "cycle" in passage.text]
+    assert len(found) > 2
+    for passage in found:
+        assert passage.text.count("cycle") == passage.text.count("released") == passage.text.count("latest")
+        assert passage.lead == ""
+
+
+def test_a_passage_that_begins_inside_an_entry_remembers_its_first_line():
+    options = SplitSettings(size=120)
+    made = md(front(2, " " + "and more of it " * 12))
+    check(made, options)
+    inside = [
+        passage for passage in split(made, options) if "cycle" not in passage.text and "more of it" in passage.text
+    ]
+    assert {passage.lead for passage in inside} == {'- cycle: "4.0"', '- cycle: "4.1"'}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["- a: 1", "  - b: 2", "    c: 3", "d:", "# e", "f: |", "  g", "- h", "i: " + "j " * 90]),
+        max_size=30,
+    )
+)
+def test_every_passage_of_any_front_matter_is_its_span_and_every_quote_of_it_resolves(lines):
+    made = md("---\ntitle: x\n" + "\n".join(lines) + "\n---\nThe end.")
+    check(made, SplitSettings(size=150))
+    for passage in split(made, SplitSettings(size=150)):
+        for span in spans_of(passage.text, passage.lead):
+            quote = Quote(hit=Hit(passage=passage, score=1.0), hit_rank=0, span=span)
+            cited = quote.citation()
+            assert made.text[cited.start : cited.end] == cited.quote == quote.text != ""

@@ -110,10 +110,14 @@ def _watch(workspace: Workspace, poll_s: float | None, *, as_json: bool) -> None
 
 
 def _summary(done: IngestReport) -> str:
-    state = "in force" if done.added + done.updated + done.deleted else "unchanged"
+    changed = done.added + done.updated + done.deleted or done.remade
+    state = "in force" if changed else "unchanged"
+    remade = (
+        "; every passage was made anew, because the encoder or the way of cutting is another one" if done.remade else ""
+    )
     return (
         f"generation {done.generation} {state}: {done.added} added, {done.updated} updated, {done.deleted} deleted, "
-        f"{done.unchanged} unchanged; {done.passages:,} passages; {done.seconds:.1f} s"
+        f"{done.unchanged} unchanged; {done.passages:,} passages; {done.seconds:.1f} s{remade}"
     )
 
 

@@ -103,7 +103,7 @@ def ingest(
         _count_access(plan, enforcing.changed)
         if at is None:
             _note(look, listing, files, plan, made.number, kept, burst)
-    return _report(plan, made, embedded, time.perf_counter() - begin)
+    return replace(_report(plan, made, embedded, time.perf_counter() - begin), remade=remade)
 
 
 def _note(

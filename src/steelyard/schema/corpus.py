@@ -158,7 +158,8 @@ class IngestReport:
     """What one ingest did. `failed` holds (path, reason); those documents keep their last good version.
 
     A document is known by its path: a renamed one counts once in `added` and once in `deleted`, and `renamed` says how many
-    are such. A document whose access changed counts in `updated`; `access_changed` says how many changed in that alone.
+    are such. `remade` says that every passage was cut and indexed anew, because the encoder or the way of cutting is another one.
+    A document whose access changed counts in `updated`; `access_changed` says how many changed in that alone.
     `parsed` and `embedded` count the files parsed and the passages embedded, so "nothing to do" can be checked.
     """
 
@@ -174,6 +175,7 @@ class IngestReport:
     access_changed: int = 0
     parsed: int = 0
     embedded: int = 0
+    remade: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The report with the keys of `steelyard ingest --json`."""
@@ -190,4 +192,5 @@ class IngestReport:
             "access_changed": self.access_changed,
             "parsed": self.parsed,
             "embedded": self.embedded,
+            "remade": self.remade,
         }
