@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import nsmallest
 
 from steelyard.components.copies import distinct, newer_first
 from steelyard.components.fusion import DENSE, LEXICAL, convex
@@ -75,15 +76,16 @@ class Retriever:
         pool = self.store.pool(text, vector, scope, max(POOL, depth), self.generation)
         scores = convex(pool.lexical, pool.dense, dense_weight)
         # Rounded like the stores' own scores, so that equal texts tie.
-        rounded = {name: round(score, SCORE_DECIMALS) for name, score in scores.items()}
-        best = sorted((name for name in rounded if rounded[name] > 0), key=lambda name: (-rounded[name], name))[:depth]
+        ranked = ((-round(score, SCORE_DECIMALS), name) for name, score in scores.items())
+        best = nsmallest(depth, (one for one in ranked if one[0] < 0))
+        rounded = {name: -lowered for lowered, name in best}
         return [
             Hit(
                 passage=passage,
                 score=rounded[passage.id],
                 parts=((LEXICAL, pool.lexical.get(passage.id, 0.0)), (DENSE, pool.dense.get(passage.id, 0.0))),
             )
-            for passage in self.store.named(best, scope, self.generation)
+            for passage in self.store.named(list(rounded), scope, self.generation)
         ]
 
     def _filled(self, search: Callable[[int], list[Hit]], k: int) -> list[Hit]:

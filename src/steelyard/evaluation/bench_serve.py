@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -48,6 +49,9 @@ CALLS: dict[str, Callable[[str], Call]] = {
 }
 """What is asked, by its name in the table."""
 
+AGAIN = "search, asked before"
+"""The search with the example's own questions over and over: their vectors are remembered."""
+
 
 def bench_serve(
     data_root: Path, cache: Path, progress: Progress, peers: Path | None = None, minutes: float = 0.0
@@ -55,8 +59,8 @@ def bench_serve(
     """Answers a second with every connection busy, then latency at half that rate; beside it a plain service of a peer's.
 
     Two worker processes each, one client process, all on the cores this process may use. Every question has words of its own, so no
-    memory of earlier ones helps. Rounds alternate between the contenders, and the peer is asked at our half rate, too. Then releases are
-    timed under streaming clients, and `minutes` of soak follow: see `soak`. `progress` is told seconds.
+    memory of earlier ones helps; but for AGAIN. Rounds alternate between the contenders, and the peer is asked at our half rate, too.
+    Then releases are timed under streaming clients, and `minutes` of soak follow: see `soak`. `progress` is told seconds.
     """
     del data_root  # the example workspace is in the package
     folder = example_workspace(cache / "serve-workspace")
@@ -87,7 +91,7 @@ class _Contest:
         self._flood_s, self._paced_s = own or FLOOD_S, own or PACED_S
         self._key, self._questions = new_key(folder, groups=(GROUP,)), _questions(folder)
         once = WARM_S + self._flood_s + self._paced_s
-        self.seconds = ROUNDS * (len(CALLS) * once + (once + self._paced_s if with_peer else 0.0))
+        self.seconds = ROUNDS * ((len(CALLS) + 1) * once + (once + self._paced_s if with_peer else 0.0))
 
     def rows(
         self, ours: ServedProcess, theirs: ServedProcess | None, ahead: Callable[[float], None]
@@ -99,19 +103,20 @@ class _Contest:
             order = ["ours", "theirs"] if number % 2 == 0 else ["theirs", "ours"]
             for who in order:
                 if who == "ours":
-                    for name, ask in CALLS.items():
-                        kept.setdefault(("steelyard", name), []).append(self._measured(ours, ask))
+                    for name, ask in {**CALLS, AGAIN: CALLS["search"]}.items():
+                        calls = cycle(map(ask, self._questions)) if name == AGAIN else distinct(self._questions, ask)
+                        kept.setdefault(("steelyard", name), []).append(self._measured(ours, calls))
                         ahead(min(self.seconds, perf_counter() - begun))
                 elif theirs is not None:
                     own = [one.half_rate for one in kept.get(("steelyard", "search"), [])]
-                    found = self._measured(theirs, _peer_search, at=own[-1] if own else None)
+                    calls = distinct(self._questions, _peer_search)
+                    found = self._measured(theirs, calls, at=own[-1] if own else None)
                     kept.setdefault((peer_service.NAME, "search"), []).append(found)
                     ahead(min(self.seconds, perf_counter() - begun))
         return [_row(contender, name, rounds) for (contender, name), rounds in kept.items()]
 
-    def _measured(self, server: ServedProcess, ask: Callable[[str], Call], at: float | None = None) -> Round:
+    def _measured(self, server: ServedProcess, calls: Iterator[Call], at: float | None = None) -> Round:
         """As fast as it answers, then at half that rate, then at the rate `at` where one is named."""
-        calls = distinct(self._questions, ask)
         flood(server.url, self._key, calls, connections=CONNECTIONS, seconds=WARM_S)
         before = server.cpu_s()
         full = flood(server.url, self._key, calls, connections=CONNECTIONS, seconds=self._flood_s)

@@ -37,15 +37,15 @@ WORKERS_VARIABLE = "STEELYARD_SERVE_WORKERS"
 """How many of them there are."""
 
 ROOMS = (
-    routes_health,
-    routes_pages,
     routes_parts,
     routes_chat,
+    routes_health,
+    routes_pages,
     routes_decision,
     routes_feedback,
     routes_metrics,
 )
-"""Groups of routes; each has `add_routes(app, site)`."""
+"""Groups of routes; each has `add_routes(app, site)`. A request is compared with one route after the other: those asked most come first."""
 
 ABOUT = """One endpoint for a pipeline of measured parts: the router picks the intent, retrieval answers with citations what the asker
 may see, the writer puts it in the house's words. Every answer names the versions that made it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,12 @@ class Snapshot:
         raise IndexError(row)
 
     def _placed(self) -> Iterable[tuple[int, Segment]]:
-        return zip(starts(self.segments).tolist(), self.segments, strict=False)
+        return self._places
+
+    @cached_property
+    def _places(self) -> tuple[tuple[int, Segment], ...]:
+        """Each segment with its first row; computed once, for every passage of every search is found by it."""
+        return tuple(zip(starts(self.segments).tolist(), self.segments, strict=False))
 
     def _hit(self, row: int, score: float, part: str) -> Hit:
         return Hit(passage=self.passage(row), score=score, parts=((part, score),))
