@@ -102,7 +102,8 @@ def example_workspace(folder: Path) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(ready, folder)
         settings = folder / "steelyard.toml"
-        settings.write_text(settings.read_text(encoding="utf-8") + SERVE, encoding="utf-8")
+        told = settings.read_text(encoding="utf-8")
+        settings.write_text(told if "[serve]" in told else told + SERVE, encoding="utf-8")
         steelyard("-w", str(folder), "release", "--force", "--why", "for the benchmark")
         done.touch()
     return folder
