@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_compact_drops_answers_by_age_and_says_so_with_or_without_a_corpus(tool_
     assert generator.ledger.spent().calls == 2
     workspace._parts().toolbox.close()
     generator.inner.close()
+
+
+def test_a_dry_run_says_that_there_is_no_price_and_a_sample_that_nobody_answers(tool_library) -> None:
+    _with(tool_library, base_url="http://127.0.0.1:9/v1", context_tokens=100_000)
+    settings = tool_library / "steelyard.toml"
+    settings.write_text(re.sub(r"candidates = \[.*\]", 'candidates = ["zero-shot"]', settings.read_text(), count=1))
+    command = ["-w", str(tool_library), "train", "intent/zero-shot", "--dry-run"]
+    told = runner.invoke(app, command)
+    assert told.exit_code == 0
+    assert "no price is known for this model, so USD are 0" in " ".join(told.stdout.split())
+    told = runner.invoke(app, [*command, "--sample"])
+    assert told.exception.code == "generator.unreachable"
 
 
 def test_without_a_generator_nothing_is_said_of_one(tool_library) -> None:

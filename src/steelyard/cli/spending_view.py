@@ -46,6 +46,12 @@ def show_foreseen(out: Console, foreseen: Foresight) -> None:
             f"{rest} other candidate{'s ask' if rest > 1 else ' asks'} no generator and cost{'' if rest > 1 else 's'} nothing",
             markup=False,
         )
+    if foreseen.total.calls and not foreseen.priced:
+        out.print(
+            "no price is known for this model, so USD are 0: write input_usd and output_usd under [models.generator]",
+            markup=False,
+            style="yellow",
+        )
     _show_cap(out, foreseen)
 
 

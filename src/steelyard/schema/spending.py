@@ -38,13 +38,15 @@ class Foreseen:
 class Foresight:
     """What a command would spend: a row for each candidate, the month's spending so far, and the cap (None: none).
 
-    `sampled_calls` were made to know it, for `sampled_usd`; they are among what is kept.
+    `priced` False: nobody knows what the endpoint's tokens cost, and USD are 0 for that reason. `sampled_calls` were made to know it, for
+    `sampled_usd`; they are among what is kept.
     """
 
     rows: tuple[Foreseen, ...]
     generator: str | None
     month_usd: float = 0.0
     cap_usd: float | None = None
+    priced: bool = True
     sampled_calls: int = 0
     sampled_usd: float = 0.0
 
@@ -65,7 +67,7 @@ class Foresight:
         total = {
             key: value
             for key, value in self.total.to_json().items()
-            if key not in ("component", "candidate", "basis", "note")
+            if key not in ("component", "candidate", "basis", "note", "local")
         }
         return {
             "dry_run": True,
@@ -75,5 +77,6 @@ class Foresight:
             "month_usd": self.month_usd,
             "cap_usd": self.cap_usd,
             "beyond_cap_usd": self.beyond_cap_usd,
+            "priced": self.priced,
             "sampled": {"calls": self.sampled_calls, "usd": self.sampled_usd},
         }

@@ -13,11 +13,12 @@ from steelyard.evaluation.run import WARM_UP, request_of, scope_of
 from steelyard.models.call_ledger import Spent
 from steelyard.models.metered_generator import MeteredGenerator
 from steelyard.models.rehearsal import Asked, Rehearsal
-from steelyard.schema.errors import CannotBuildError, UserError
+from steelyard.schema.errors import CannotBuildError, StoppedError, UserError
 from steelyard.schema.generation import TokenUse
 from steelyard.schema.items import Item, Split
 from steelyard.schema.progress import Report
 from steelyard.schema.spending import Foreseen, Foresight
+from steelyard.workspace.generating import price_of
 from steelyard.workspace.rehearsed_tuning import RehearsedAdapter, RehearsedTuner
 from steelyard.workspace.sampling import SAMPLED, sample, sampled_as
 from steelyard.workspace.training import PAID_PARITY_ITEMS
@@ -86,6 +87,7 @@ def foresee(
         generator=None if generator is None else generator.name,
         month_usd=parts.toolbox.calls.month_usd(),
         cap_usd=settings.cap_usd,
+        priced=settings.kind != "openai" or settings.input_usd is not None or price_of(settings).output > 0,
         sampled_calls=parts.toolbox.calls.spent().calls - before.calls,
         sampled_usd=parts.toolbox.calls.spent().usd - before.usd,
     )
@@ -167,6 +169,8 @@ class _Foreseeing:
                 sample(self._generator, waiting, self._name)
                 found, _ = self._paid(cases, measuring=measuring)
         except (CannotBuildError, UserError) as error:
+            if sampling and isinstance(error, StoppedError):
+                raise  # whoever asks for a sample wants to know that nobody answers
             return [replace(self._blank, note=error.message)]
         return found
 
