@@ -69,7 +69,7 @@ def foresee(
         if CANDIDATES.part(candidate).needs != "generator" or not isinstance(generator, MeteredGenerator):
             rows.append(Foreseen(component=component, candidate=candidate, basis="asks no generator"))
         else:
-            rows += _Foreseeing(parts, generator, component, candidate).rows(
+            rows += _Foreseeing(parts, generator, component, candidate, report).rows(
                 cases, measuring=measuring, sampling=sampling
             )
         report("foresee", done, len(pairs))
@@ -147,8 +147,11 @@ def foresee_weighing(parts: Parts, names: Sequence[str], report: Report, *, samp
 class _Foreseeing:
     """The rehearsal of one candidate."""
 
-    def __init__(self, parts: Parts, generator: MeteredGenerator, component: str, candidate: str) -> None:
+    def __init__(
+        self, parts: Parts, generator: MeteredGenerator, component: str, candidate: str, report: Report
+    ) -> None:
         self._parts = parts
+        self._report = report
         self._generator = generator
         self._candidate = candidate
         self._name = f"{component}/{candidate}"
@@ -166,7 +169,7 @@ class _Foreseeing:
                 return [self._adapter(measuring=measuring, sampling=sampling)]
             found, waiting = self._paid(cases, measuring=measuring)
             if sampling and not part.hosted and sum(one.calls for one in self._earlier) < min(SAMPLED, len(waiting)):
-                sample(self._generator, waiting, self._name)
+                sample(self._generator, waiting, self._name, self._report)
                 found, _ = self._paid(cases, measuring=measuring)
         except (CannotBuildError, UserError) as error:
             if sampling and isinstance(error, StoppedError):
