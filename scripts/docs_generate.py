@@ -19,9 +19,9 @@ def generate(rows: Sequence[Row]) -> list[Table]:
         clients = [
             (
                 row["client"],
-                f"{row['cpu_ms_per_stream']:.1f}",
+                _shown(row.get("cpu_ms_per_stream"), ".1f"),
                 f"{row['tokens_per_s']:,.0f}",
-                *(f"{row[key]:,.0f}" for key in times),
+                *(_shown(row[key], ",.0f") for key in times),
             )
             for row in own
             if "tokens_per_s" in row
@@ -32,6 +32,11 @@ def generate(rows: Sequence[Row]) -> list[Table]:
         tables += [_added(row) for row in own if "tokens_per_s_ratio" in row]
         tables += [((server,), [(row["note"],)]) for row in own if "note" in row]
     return tables
+
+
+def _shown(value: float | None, form: str) -> str:
+    """A figure; a dash where it was not taken, or where no piece had text to wait for."""
+    return format(value, form) if value else "–"
 
 
 def _added(row: Row) -> Table:
@@ -45,6 +50,7 @@ def _added(row: Row) -> Table:
     lines = [
         (name, f"{row[key]:+.1f} ({row[f'{key}_low']:+.1f} to {row[f'{key}_high']:+.1f})")
         for key, name in names.items()
+        if row.get(f"{key}_high")
     ]
     key = "tokens_per_s_ratio"
     lines.append(("tokens a second", f"x {row[key]:.3f} ({row[f'{key}_low']:.3f} to {row[f'{key}_high']:.3f})"))
