@@ -150,7 +150,7 @@ class RagAnswer:
             raise ModelError(
                 f"the saved model is no '{self.name}' of this version.",
                 where=str(folder),
-                remedy="Train it again.",
+                remedy="Train it again: `steelyard train`; where it was released, release the new version.",
                 code="candidate.other_model",
             )
         decliner = Decliner(decline, float(meta["threshold"]))

@@ -19,7 +19,7 @@ from steelyard.candidates.answer_rag import READ_PASSAGES, RagAnswer, RagBm25, R
 from steelyard.candidates.interface import Search, Tools
 from steelyard.components.fusion import NEUTRAL_WEIGHT
 from steelyard.components.quotes import Quote, spans_of
-from steelyard.components.reader import FEATURES, Reader
+from steelyard.components.reader import FEATURES, UNTUNED, Reader
 from steelyard.components.retriever import Retriever
 from steelyard.components.tuning import fit_weights
 from steelyard.corpus.passages import split
@@ -190,7 +190,11 @@ def derive_untuned(data_root: Path, cache: Path) -> dict[str, float]:
     """
     cached = CachedEncoder(load_minilm(), cache / "vectors.sqlite")
     found = []
+    placed = FEATURES.index(
+        "named"
+    )  # what a quote knows by its place: these two sets, mostly prose, cannot tell its weights
     start = np.array([START_WEIGHTS.get(name, 1.0) for name in FEATURES])
+    start[placed:] = UNTUNED[placed:]
     for name in DERIVED_ON:
         data = load_set(data_root / name)
         vectors = cached.encode([passage.search_text for passage in data.passages])
