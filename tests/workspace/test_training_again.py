@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,19 @@ def test_unchanged_inputs_are_told_apart_without_reading_a_row(
 
     assert [one.name for one in again.skipped] == [one.name for one in first.versions]
     assert again.versions == ()
+
+
+def test_unchanged_inputs_load_no_library_that_learns_or_searches(tool_library: Path) -> None:
+    Workspace(tool_library).train("intent/knn")
+    script = """
+import sys
+from pathlib import Path
+from steelyard.workspace import Workspace
+assert not Workspace(Path(sys.argv[1])).train("intent/knn").versions
+heavy = {"sklearn", "torch", "scipy", "onnxruntime", "lancedb", "tokenizers"} & {name.partition(".")[0] for name in sys.modules}
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", script, str(tool_library)], check=True)
 
 
 @pytest.mark.parametrize("change", ["row", "setting", "damage", "stamp", "registry"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,6 +61,9 @@ SIZES: Mapping[str, Size] = {
 }
 """Parts of the sets that a core fits in about ten minutes, encoding and all."""
 
+SETS_VARIABLE = "STEELYARD_BENCH_SETS"
+"""Sets to run, comma-separated (default all)."""
+
 READERS: Mapping[str, Callable[[Path], tuple[list[Item], list[Item]]]] = {
     "bitext_support": bitext_rows,
     "sgd_nlg": sgd_rows,
@@ -70,19 +74,21 @@ def bench_writer(data_root: Path, cache: Path, progress: Progress) -> Row:
     """Every writer on the test rows of each set in `data_root`; a set that is not there is a row that says so.
 
     See `measure_set` for the columns. The style discriminator is trained on approved replies that no writer learned from, so a writer
-    that repeats its replies gains nothing by that; test rows are read by neither.
+    that repeats its replies gains nothing by that; test rows are read by neither. STEELYARD_BENCH_SETS names the sets to run; each
+    row says its set as its `part`.
     """
+    wanted = [name for name in os.environ.get(SETS_VARIABLE, "").split(",") if name] or list(SIZES)
     encoder = CachedEncoder(load_minilm(threads=1), cache / "bench-writer-vectors.sqlite")
     rows: list[Row] = []
     samples: dict[str, list[Row]] = {}
-    for place, (name, size) in enumerate(SIZES.items()):
+    for place, (name, size) in enumerate((name, SIZES[name]) for name in SIZES if name in wanted):
         if not (data_root / name).is_dir():
-            rows.append({"set": name, "missing": f"no folder {name} in the data folder"})
+            rows.append({"part": name, "set": name, "missing": f"no folder {name} in the data folder"})
             continue
         data = cut(name, *READERS[name](data_root / name), size)
         tools = Tools(encoder=encoder, budget_s=size.tuning_s)
         found, samples[name] = measure_set(data, tools, _part(progress, place))
-        rows += found
+        rows += [{"part": name} | row for row in found]
     progress(len(SIZES) * STEPS, len(SIZES) * STEPS)
     return {"name": "writer", "rows": rows, "samples": samples, "tuning_s": {n: s.tuning_s for n, s in SIZES.items()}}
 

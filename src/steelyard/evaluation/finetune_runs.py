@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, Self
 
 from steelyard.candidates.classify_router import Router
@@ -25,7 +25,7 @@ LEARNING_ROOMS = ("candidates", "components", "models")
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What one router said on the test rows, `loss` of the validation labels in nats, and what its fit took."""
+    """What one router said on the test rows, `loss` of the validation labels in nats, and processor seconds of its fit."""
 
     outputs: tuple[Output, ...]
     loss: float
@@ -64,9 +64,9 @@ def run_router(
     train, held, test = parts
     with tempfile.TemporaryDirectory() as folder:
         router = kind(replace(tools, work=Path(folder)), refit=refit)
-        begun = perf_counter()
+        begun = process_time()
         router.fit(train, held)
-        seconds = perf_counter() - begun
+        seconds = process_time() - begun
     notes = router.notes_ if isinstance(router, TunedRouter) else {}
     ran = Ran(
         outputs=tuple(router.predict_many([item.text for item in test])),
