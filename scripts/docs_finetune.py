@@ -40,8 +40,14 @@ def finetune(rows: Sequence[Row]) -> list[Table]:
     ]
     heads = ("all rows", "candidate", "in scope:", "out-of-scope recall:", "calibration error:", "fit s:")
     tables.append((heads, more))
+    cut_off = next((row for row in rows if row.get("stopped")), None)
+    # The pair's first part took longer: where its training was stopped, the ratio is the least that it can be.
+    least = "" if cut_off is None else "at least "
+    note = (
+        "" if cut_off is None else f"; {cut_off['steps']:,} of {cut_off['planned']:,} steps of {cut_off['candidate']}"
+    )
     ratios = [
-        (_pair_or_name(row["candidate"]), row["setting"], f"{row['mean']:,.0f} times")
+        (row["candidate"], f"{row['setting']}{note}", f"{least}{row['mean']:,.0f} times")
         for row in rows
         if row["metric"] == "fit_ratio"
     ]
