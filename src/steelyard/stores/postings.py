@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.stores.analysis import terms
 from steelyard.stores.rows import Mask, Numbers, View
+from steelyard.stores.vocabulary import Vocabulary
 
 K1 = 1.2  # Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009; 0.9 to 1.5 differ by under .003 nDCG here
 B = 0.75
@@ -23,7 +25,7 @@ MERGED_ENTRIES = 4_000_000  # entries moved at a time by `merged`, 32 MB of posi
 class Postings:
     """An immutable inverted index: for each term the rows that hold it, and how often.
 
-    `vocabulary` numbers the terms; term t's entries are `rows[starts[t]:starts[t + 1]]`, rows ascending, with `counts`
+    `vocabulary` numbers the terms, in their order; term t's entries are `rows[starts[t]:starts[t + 1]]`, rows ascending, with `counts`
     beside them. `lengths` is the number of terms of each row. The arrays may be mapped from a file.
 
     No statistic is stored: document frequencies and the mean length are taken over the rows the asker sees, in the
@@ -31,7 +33,7 @@ class Postings:
     told apart; libraries that keep statistics of the whole index cannot promise that.
     """
 
-    vocabulary: Mapping[str, int] = field(default_factory=dict)
+    vocabulary: Mapping[str, int] = field(default_factory=Vocabulary)
     starts: Numbers = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     counts: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, dtype=np.uint16))
@@ -40,18 +42,21 @@ class Postings:
     @classmethod
     def of(cls, texts: Sequence[str]) -> Postings:
         """The index of `texts`, one row each."""
-        vocabulary: dict[str, int] = {}
+        met: dict[str, int] = {}
         numbers: list[int] = []
         rows: list[int] = []
         counts: list[int] = []
         lengths: list[int] = []
         for row, text in enumerate(texts):
             found = Counter(terms(text))
-            numbers.extend([vocabulary.setdefault(term, len(vocabulary)) for term in found])
+            numbers.extend([met.setdefault(term, len(met)) for term in found])
             rows.extend([row] * len(found))
             counts.extend(found.values())
             lengths.append(found.total())
-        by_term = np.array(numbers, dtype=np.int32)
+        vocabulary = Vocabulary.of(sorted(met))
+        place = np.empty(len(met), dtype=np.int32)
+        place[[met[term] for term in vocabulary]] = np.arange(len(met), dtype=np.int32)
+        by_term = place[np.array(numbers, dtype=np.int32)]
         # Stable: within a term the rows stay ascending.
         order = np.argsort(by_term, kind="stable")
         starts = np.zeros(len(vocabulary) + 1, dtype=np.int64)
@@ -80,7 +85,7 @@ class Postings:
         names = (name for name, stays in zip(self.vocabulary, left.tolist(), strict=True) if stays)
         place = (np.cumsum(kept) - 1).astype(np.int32)
         return Postings(
-            {name: number for number, name in enumerate(names)},
+            Vocabulary.of(names),
             starts,
             place[self.rows[entries]],
             self.counts[entries],
@@ -94,9 +99,12 @@ class Postings:
 
 def merged(parts: Sequence[Postings]) -> Postings:
     """One index of the rows of all parts, in their order. Linear: every part is sorted by term already."""
-    vocabulary: dict[str, int] = {}
+    # Runs that are in order are only put together by Python's sort.
+    ordered = dict.fromkeys(sorted(chain.from_iterable(part.vocabulary for part in parts)))
+    vocabulary = Vocabulary.of(ordered)
+    number = dict(zip(ordered, range(len(ordered)), strict=True))
     places = [
-        np.array([vocabulary.setdefault(term, len(vocabulary)) for term in part.vocabulary], dtype=np.int64)
+        np.fromiter((number[term] for term in part.vocabulary), dtype=np.int64, count=len(part.vocabulary))
         for part in parts
     ]
     frequencies = np.zeros(len(vocabulary), dtype=np.int64)

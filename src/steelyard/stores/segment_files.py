@@ -20,9 +20,14 @@ from steelyard.stores.postings import Postings, merged
 from steelyard.stores.rows import Rows
 from steelyard.stores.segments import BLOCK, Segment
 from steelyard.stores.texts import Texts, joined
+from steelyard.stores.vocabulary import Vocabulary
 
-FORMAT = 2
-"""Raise it when `analysis.terms` or what a file holds changes: files written before are then made again."""
+FORMAT = 3
+"""Raise it when what a file holds changes. Until format 2 the terms were one text without their places, in no order: such a file is still
+read, and one that is put together with others is written in this format."""
+READ_FORMATS = ("1", "2", "3")
+TERMS = 2
+"""Raise it when `analysis.terms` or what stands in a text changes: files written before are then made again."""
 
 SUFFIX = ".segment"
 NAME = re.compile(r"(\d{12})-(\d{12})-([0-9a-f]{16})\.segment")
@@ -77,18 +82,23 @@ def read_segment(path: Path) -> Segment:
     arrays = _mapped(path)
     if path.stat().st_size >= WARM_BYTES:
         Thread(target=_warm, args=([arrays[name] for name in SEARCHED if name in arrays],), daemon=True).start()
-    words = arrays["terms"].tobytes().decode()
-    vocabulary = {term: number for number, term in enumerate(words.split("\n") if words else [])}
     clusters = None
     if "order" in arrays:
         clusters = Clusters(arrays["centroids"], arrays["cluster_starts"], arrays["order"], arrays["place"])
     return Segment(
         arrays["vectors"],
-        Postings(vocabulary, arrays["starts"], arrays["rows"], arrays["counts"], arrays["lengths"]),
+        Postings(_vocabulary(arrays), arrays["starts"], arrays["rows"], arrays["counts"], arrays["lengths"]),
         Texts(arrays["offsets"], arrays["blob"]),
         clusters,
         path,
     )
+
+
+def _vocabulary(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, int]:
+    if "term_offsets" in arrays:
+        return Vocabulary(arrays["term_offsets"], arrays["terms"])
+    words = arrays["terms"].tobytes().decode()
+    return {term: number for number, term in enumerate(words.split("\n") if words else [])}
 
 
 def load_segments(folder: Path, rows: Rows, first: int = 0) -> tuple[Segment, ...]:
@@ -142,10 +152,12 @@ def _listed(folder: Path) -> Iterator[tuple[Path, int, int, str]]:
 
 
 def _arrays(parts: Sequence[Segment], count: int, clusters: Clusters | None) -> list[_Array]:
-    postings = parts[0].postings if len(parts) == 1 else merged([part.postings for part in parts])
+    postings = parts[0].postings
+    if len(parts) > 1 or not isinstance(postings.vocabulary, Vocabulary):
+        postings = merged([part.postings for part in parts])
+    vocabulary = postings.vocabulary
+    assert isinstance(vocabulary, Vocabulary)
     offsets = joined([part.texts for part in parts])
-    # Terms hold no line break: they are runs of word characters.
-    terms = np.frombuffer("\n".join(postings.vocabulary).encode(), dtype=np.uint8)
     dim = parts[0].vectors.shape[1]
     vectors = (block for part in parts for block in part.blocks()) if clusters is None else _laid(parts[0], clusters)
     arrays = [
@@ -155,7 +167,8 @@ def _arrays(parts: Sequence[Segment], count: int, clusters: Clusters | None) -> 
         _held("rows", "I32", postings.rows),
         _held("lengths", "I32", postings.lengths),
         _held("counts", "U16", postings.counts),
-        _held("terms", "U8", terms),
+        _held("term_offsets", "I64", vocabulary.offsets),
+        _held("terms", "U8", vocabulary.blob),
         _Array("blob", "U8", (int(offsets[-1]),), (part.texts.blob for part in parts)),
     ]
     if clusters is not None:
@@ -208,7 +221,7 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path.name} is not whole") from error
-    if header.pop("__metadata__", None) != {"format": str(FORMAT)}:
+    if header.pop("__metadata__", {}).get("format") not in READ_FORMATS:
         raise ValueError(f"{path.name} has another format")
     if begin + max(one["data_offsets"][1] for one in header.values()) != len(data):
         raise ValueError(f"{path.name} is not whole")
@@ -245,7 +258,7 @@ def _whole(path: Path) -> bool:
 
 def _digest(rows: Rows, first: int, count: int) -> str:
     """Names what a segment must hold: the ids of its rows, and the generations that added them."""
-    digest = hashlib.sha256(f"segment {FORMAT} {count}\n".encode())
+    digest = hashlib.sha256(f"segment {TERMS} {count}\n".encode())
     digest.update("\n".join(rows.ids[first : first + count]).encode("utf-8", "surrogatepass"))
     digest.update(np.ascontiguousarray(rows.added[first : first + count]).tobytes())
     return digest.hexdigest()[:16]

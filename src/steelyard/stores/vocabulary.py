@@ -1,0 +1,58 @@
+"""The terms of an index in order, looked up where they lie: opening an index reads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+READ_TERMS = 65_536  # decoded at a time when all are gone through
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary(Mapping[str, int]):
+    """Terms, each with its place in their order: that of their code points, which is also the order of their UTF-8 bytes.
+
+    Term t is `blob[offsets[t]:offsets[t + 1]]`. The arrays may be mapped from a file: a term is found by halving, so of a million
+    terms twenty are read.
+    """
+
+    offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    blob: Bytes = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+
+    @classmethod
+    def of(cls, terms: Iterable[str]) -> Vocabulary:
+        """The vocabulary of terms that are in order, each once."""
+        packed = [term.encode() for term in terms]
+        offsets = np.zeros(len(packed) + 1, dtype=np.int64)
+        np.cumsum([len(one) for one in packed], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(packed), dtype=np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, term: str) -> int:
+        wanted, offsets, blob = term.encode("utf-8", "surrogatepass"), self.offsets, self.blob
+        low, high = 0, len(offsets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if blob[offsets[middle] : offsets[middle + 1]].tobytes() < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(offsets) - 1 or blob[offsets[low] : offsets[low + 1]].tobytes() != wanted:
+            raise KeyError(term)
+        return low
+
+    def __iter__(self) -> Iterator[str]:
+        for begin in range(0, len(self), READ_TERMS):
+            ends = self.offsets[begin : begin + READ_TERMS + 1]
+            packed = self.blob[int(ends[0]) : int(ends[-1])].tobytes()
+            places = (ends - ends[0]).tolist()
+            for start, end in pairwise(places):
+                yield packed[start:end].decode()
