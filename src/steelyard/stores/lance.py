@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -15,6 +16,7 @@ from steelyard.stores.clusters import clustered
 from steelyard.stores.interface import Staged, StoredRows
 from steelyard.stores.lance_access import AccessMark, write_access
 from steelyard.stores.lance_errors import reading, writing
+from steelyard.stores.lance_library import connect
 from steelyard.stores.lance_purge import clean, rewrite
 from steelyard.stores.lance_table import (
     PAYLOAD,
@@ -39,8 +41,15 @@ from steelyard.stores.snapshot import Searching, Snapshot, checked_vectors
 EXACT_ROWS = 100_000
 """Rows up to which vectors are never clustered: every search compares with all that the asker sees."""
 
+FIRST_SHARE = 1.2
+"""Times EXACT_ROWS from which rows are clustered for the first time: not for the first edit of a corpus of just that size, as searching a
+fifth more of them exactly takes 2 ms, and clustering some seconds."""
 LOOSE_SHARE = 0.1  # of all rows that may lie outside the clusters before they are made anew; those are searched exactly
-FRAGMENTS = 32  # files of the table from which a large one is compacted: compacting copies it, 20 s at a million rows
+FRAGMENTS = 32
+"""Files of the table from which it is compacted. Compacting copies all of it (2 s at 100,000 rows, 20 s at a million) and searches read
+the segments, so more files only make the next writes slower, by under a millisecond each."""
+KEPT_VERSIONS = timedelta(hours=1)
+"""Compacting removes the files of versions of the table that are older: nobody reads them longer than it takes to load rows."""
 BATCH_IDS = 1000  # ids in one SQL condition
 
 
@@ -168,7 +177,7 @@ class LanceStore(Searching):
 
     @writing()
     def optimize(self) -> None:
-        """See `Store.optimize`; above EXACT_ROWS rows the vectors are laid by likeness, and the table gets its indexes."""
+        """See `Store.optimize`; well above EXACT_ROWS rows the vectors are laid by likeness, and the table gets its indexes."""
         with self._guard:
             table = self._table()
             if table is None:
@@ -176,11 +185,12 @@ class LanceStore(Searching):
             table.checkout_latest()
             self._settle()
             state = self._state(self._newest)
-            if len(state.rows) > self._exact_rows:
+            laid = any(part.clusters is not None for part in state.segments)
+            if len(state.rows) > self._exact_rows * (1 if laid else FIRST_SHARE):
                 self._lay(state)
                 _build_indexes(table)
-            if table.stats()["fragment_stats"]["num_fragments"] > FRAGMENTS or len(state.rows) <= self._exact_rows:
-                table.optimize()
+            if table.stats()["fragment_stats"]["num_fragments"] > FRAGMENTS:
+                table.optimize(cleanup_older_than=KEPT_VERSIONS)
 
     def explain(self, scope: Scope, generation: int) -> str:
         """LanceDB's plan of reading what `scope` sees from the table: access must be answered by `ScalarIndexQuery`."""
@@ -335,17 +345,13 @@ class LanceStore(Searching):
         """The LanceDB table, or None while nothing was ever staged."""
         # A folder without a manifest is what a crash left of the first staging: nothing was ever in it.
         if self._opened is None and any((self.folder / f"{TABLE}.lance" / "_versions").glob("*.manifest")):
-            import lancedb
-
-            self._opened = lancedb.connect(str(self.folder)).open_table(TABLE)
+            self._opened = connect(self.folder).open_table(TABLE)
         return self._opened
 
     def _create(self, fresh: Any) -> Any:
-        import lancedb
-
         shutil.rmtree(self.folder / f"{TABLE}.lance", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        return lancedb.connect(str(self.folder)).create_table(TABLE, fresh)
+        return connect(self.folder).create_table(TABLE, fresh)
 
 
 def _dim(table: Any) -> int:

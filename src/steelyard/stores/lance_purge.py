@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from steelyard.stores.lance_library import connect
 from steelyard.stores.rows import Numbers
 
 SPOOL = ".purge.arrow"
@@ -26,7 +27,6 @@ def rewrite(folder: Path, name: str, table: Any, kept: Numbers) -> Any:
     Readers see the table of before or of after. Deleting rows in place would leave them in the data files until a compaction that
     LanceDB does only where enough of a file is gone, so every file is written again. Call `clean` afterwards to remove the old ones.
     """
-    import lancedb
     import pyarrow as pa
 
     spool = folder / SPOOL
@@ -38,7 +38,7 @@ def rewrite(folder: Path, name: str, table: Any, kept: Numbers) -> Any:
         with pa.memory_map(str(spool)) as source:
             batches = pa.ipc.open_file(source)
             rows = (batches.get_batch(number) for number in range(batches.num_record_batches)) if len(kept) else None
-            made = lancedb.connect(str(folder)).create_table(name, rows, schema=table.schema, mode="overwrite")
+            made = connect(folder).create_table(name, rows, schema=table.schema, mode="overwrite")
     finally:
         spool.unlink(missing_ok=True)
     return made
