@@ -18,7 +18,7 @@ from steelyard.models.loading import load_encoder
 from steelyard.schema.scope import Scope
 from steelyard.stores.lance import LanceStore
 
-POLL_S = 0.005
+POLL_S = 0.02
 GIVE_UP_S = 120.0
 DEPTH = 5
 DENSE_WEIGHT = 0.5
