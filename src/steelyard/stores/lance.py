@@ -128,8 +128,10 @@ class LanceStore(Searching):
         whoever opens it applies the rest.
         """
         with self._guard:
-            self._snapshot = self._state(0).restricted(access, withheld)
-            self._mark.note(access, withheld, epoch)
+            before = self._state(0)
+            self._snapshot = before.restricted(access, withheld)
+            # Rows are staged with the access of now, so most of a first ingest is in the table already.
+            self._mark.note(before.rows.unlike(access), withheld, epoch)
 
     @writing()
     def purge(self, keep: Collection[int], erased: Collection[Holder] = ()) -> int:

@@ -188,6 +188,18 @@ class Rows:
         rule_now = np.where(changed >= 0, changed, self.rule)
         return Rows(self.ids, self.added, self.retired, rule_now, tuple(codes), self.holder, self.holders, self._places)
 
+    def unlike(self, access: Mapping[str, Access]) -> dict[str, Access]:
+        """Those of `access` that the rows of a document do not all say yet, and those of documents that have no rows here."""
+        several = max(len(self.rules), 1)
+        held: set[str] = set()
+        differing: set[str] = set()
+        for code in np.unique(self.holder * several + self.rule).tolist():
+            document = self.holders[code // several][0]
+            held.add(document)
+            if document in access and access[document] != self.rules[code % several]:
+                differing.add(document)
+        return {name: rule for name, rule in access.items() if name in differing or name not in held}
+
     def copied(self) -> Rows:
         """The same rows with no view remembered."""
         return replace(self, _views=OrderedDict(), _lock=Lock())
