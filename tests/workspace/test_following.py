@@ -116,7 +116,11 @@ def test_an_edit_is_answered_and_a_revocation_gone_from_another_process(follower
     assert 0 < lags["docs"]["lag_s"]["median"] <= lags["docs"]["lag_s"]["worst"] < LONG
     assert status["watched_since"]
 
-    document.unlink()
+    moved = document.rename(folder / "docs" / "moved.md")
+    done = follower.next("ingested")
+    assert (done["renamed"], done["parsed"], done["embedded"]) == (1, 0, 0)
+
+    moved.unlink()
     assert follower.next("ingested")["deleted"] == 1
     assert "zorble" not in json.dumps(asked(folder, QUESTION, "--group", "staff")).replace(QUESTION, "")
 

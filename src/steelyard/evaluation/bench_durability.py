@@ -25,6 +25,7 @@ from steelyard.corpus.library import Library
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.retention import Policy, compact
 from steelyard.corpus.sources import SourceRule
+from steelyard.evaluation.made_documents import made_sections
 from steelyard.schema.scope import Scope
 from steelyard.stores.lance import LanceStore
 
@@ -167,11 +168,8 @@ class _Bench:
     def _write(self, number: int) -> None:
         path = self.root / "docs" / f"{number:05d}.md"
         path.parent.mkdir(exist_ok=True)
-        sections = "\n\n".join(f"## Section {place}\n\n{self._words(110)}." for place in range(SECTIONS))
+        sections = "\n\n".join(made_sections(self.draw, SECTIONS))
         path.write_text(f"# Document {number}\n\n{sections}\n", encoding="utf-8")
-
-    def _words(self, count: int) -> str:
-        return " ".join("".join(self.draw.choices("abcdefghijklmnop", k=6)) for _ in range(count))
 
     def _ingest(self) -> None:
         ingest(self.rules, self.library, self.index, self.encoder, root=self.root)

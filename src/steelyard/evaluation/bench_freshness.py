@@ -14,8 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from steelyard.corpus.ingest import ingest
 from steelyard.corpus.library import Library
 from steelyard.corpus.sources import SourceRule
+from steelyard.evaluation.made_documents import made_sections
 from steelyard.models.interface import Encoder
 from steelyard.models.loading import load_encoder
 from steelyard.stores.lance import LanceStore
@@ -34,7 +33,6 @@ Progress = Callable[[int, int], None]
 PASSAGES = 100_000
 SECTIONS = 10
 """Sections a document, each of the length of one passage."""
-VOCABULARY = 60_000
 EDITS = 15
 UNCHANGED_DOCUMENTS = 20_000
 LOOKS = 5
@@ -103,22 +101,9 @@ def bench_freshness(_data_root: Path | None, _cache: Path, progress: Progress) -
     return {"name": "freshness", "rows": rows}
 
 
-@lru_cache(maxsize=1)
-def _vocabulary() -> tuple[list[str], list[float]]:
-    """Words with cumulative weights by Zipf's law: a corpus repeats its words, and the index's dictionary grows with the distinct ones."""
-    draw = random.Random(SEED)
-    words = ["".join(draw.choices("abcdefghijklmnop", k=draw.randint(3, 9))) for _ in range(VOCABULARY)]
-    return words, list(accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))
-
-
-def _words(draw: random.Random, count: int) -> str:
-    words, weights = _vocabulary()
-    return " ".join(draw.choices(words, cum_weights=weights, k=count))
-
-
 def _document(number: int, fact: str = "") -> str:
     draw = random.Random(SEED * 1_000_003 + number)
-    sections = [f"## Section {place}\n\n{_words(draw, 110).capitalize()}." for place in range(SECTIONS)]
+    sections = made_sections(draw, SECTIONS)
     if fact:
         sections[SECTIONS // 2] += f"\n\n{fact}"
     return f"# Document {number}\n\n" + "\n\n".join(sections) + "\n"
