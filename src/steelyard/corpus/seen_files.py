@@ -46,7 +46,7 @@ MIGRATIONS = (
 """The tables of `sources.sqlite`: `seen` is this file's, the others are `freshness`'s."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A file as it was read: where it lay, its size and times in nanoseconds, the SHA-256 of its bytes, and the date it got."""
 

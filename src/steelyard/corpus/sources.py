@@ -33,7 +33,7 @@ class SourceRule:
         return Access(allow=tuple(self.allow or ()), deny=tuple(self.deny or ()))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
     """One file of a source. `version` is the SHA-256 of its bytes in hex; `access` is the rule of its source.
 

@@ -25,7 +25,7 @@ TRANSIENT_ATTEMPTS = 2
 """A file that took too long or broke its process is tried once more by the next ingest: the machine may have been to blame."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """What is stored of a file's bytes, without the text: `allow` and `deny` are its own rule (None where it states none)."""
 
@@ -36,7 +36,7 @@ class Content:
     deny: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """A document in a generation: its content, source, access and date. `id` is 0 for one that is not stored yet."""
 

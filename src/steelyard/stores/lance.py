@@ -33,6 +33,7 @@ from steelyard.stores.lance_table import (
     to_vectors,
     visible,
 )
+from steelyard.stores.memory_given_back import give_back
 from steelyard.stores.rows import OPEN, Holder, Rows
 from steelyard.stores.segment_files import damaged_segments, forget_segments, load_segments, write_segment
 from steelyard.stores.segments import Segment, due, starts
@@ -50,6 +51,7 @@ FRAGMENTS = 32
 the segments, so more files only make the next writes slower, by under a millisecond each."""
 KEPT_VERSIONS = timedelta(hours=1)
 """Compacting removes the files of versions of the table that are older: nobody reads them longer than it takes to load rows."""
+LARGE = 1024  # rows of one call after which freed memory is given back
 BATCH_IDS = 1000  # ids in one SQL condition
 
 
@@ -227,6 +229,9 @@ class LanceStore(Searching):
             table.add(fresh)
         self._next_number += len(add.passages)
         self._remember(self._saved(after))
+        if len(add.passages) >= LARGE:
+            del fresh, vectors
+            give_back()
 
     @reading
     def _state(self, generation: int) -> Snapshot:
