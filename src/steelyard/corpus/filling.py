@@ -13,8 +13,8 @@ from steelyard.corpus.staging import Member, Staging
 from steelyard.corpus.vectors import VectorCache
 from steelyard.schema.corpus import Passage
 
-STAGE_PASSAGES = 4096
-"""Passages embedded and staged at a time: about 20 MB with their vectors."""
+STAGE_PASSAGES = 2048
+"""Passages embedded and staged at a time: about 10 MB with their vectors, and four times that on their way."""
 
 CUT_BATCH = 256
 """Documents cut in one transaction."""

@@ -46,7 +46,7 @@ FIRST_SHARE = 1.2
 """Times EXACT_ROWS from which rows are clustered for the first time: not for the first edit of a corpus of just that size, as searching a
 fifth more of them exactly takes 2 ms, and clustering some seconds."""
 LOOSE_SHARE = 0.1  # of all rows that may lie outside the clusters before they are made anew; those are searched exactly
-FRAGMENTS = 32
+FRAGMENTS = 64
 """Files of the table from which it is compacted. Compacting copies all of it (2 s at 100,000 rows, 20 s at a million) and searches read
 the segments, so more files only make the next writes slower, by under a millisecond each."""
 KEPT_VERSIONS = timedelta(hours=1)

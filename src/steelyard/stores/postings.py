@@ -18,7 +18,7 @@ K1 = 1.2  # Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009;
 B = 0.75
 
 MOST_OF_A_TERM = 2**16 - 1  # how often a term is counted in one passage: two bytes an entry
-MERGED_ENTRIES = 4_000_000  # entries moved at a time by `merged`, 32 MB of positions
+MERGED_ENTRIES = 500_000  # entries moved at a time by `merged`, 8 MB of positions
 
 
 @dataclass(frozen=True, eq=False)
