@@ -17,24 +17,19 @@ from typing import Protocol
 import numpy as np
 
 from steelyard.candidates.interface import Candidate
+from steelyard.evaluation.asking import ask_all, seconds_of
 from steelyard.evaluation.dated import DatedFact, known_by, relabelled
 from steelyard.models.artefact import load_artefact
 from steelyard.schema.ageing import AgedAnswer, StepWork
-from steelyard.schema.errors import UserError
+from steelyard.schema.errors import CannotBuildError, UserError
 from steelyard.schema.items import Item
-from steelyard.schema.outputs import Request
 from steelyard.schema.progress import Report
-from steelyard.schema.scope import Scope
 
 VALIDATION_EVERY = 4
 """Each fourth known row calibrates, the others train; by position, so that the same rows are taken at every step."""
 
 FEWEST_FRESH = 10
 """Answered rows in wordings that were not learned from which on a tuned candidate is calibrated on those."""
-
-
-TIMED_QUESTIONS = 12
-"""Questions asked once more, of the first step and with nothing remembered, for the seconds of an answer as a server would need them."""
 
 
 class PastCorpus(Protocol):
@@ -61,21 +56,27 @@ class Learner(Protocol):
 class Way:
     """How to replay: the threads that ask at the same time, and which candidate is another one where tuning it changed nothing.
 
-    `plain` reuses nothing from step to step or candidate to candidate; it takes longer and finds the same.
+    `at_once` says it for candidates that wait for a model elsewhere. `plain` reuses nothing from step to step or candidate to candidate; it
+    takes longer and finds the same.
     """
 
     threads: int = 1
+    at_once: Mapping[str, int] = field(default_factory=dict)
     alike: Mapping[str, str] = field(default_factory=dict)
     plain: bool = False
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one candidate in one state answered to every fact, the work that made the state, and the mean seconds of an answer."""
+    """What one candidate in one state answered to every fact, and the work that made the state.
+
+    `seconds` are the mean that an answer keeps a core busy, `usd` what a generator's calls for one cost.
+    """
 
     answers: tuple[AgedAnswer, ...]
     work: StepWork
     seconds: float = 0.0
+    usd: float = 0.0
 
 
 class AnswerFile:
@@ -89,7 +90,10 @@ class AnswerFile:
         try:
             tree = json.loads(self._path(candidate, at).read_text(encoding="utf-8"))
             return Answers(
-                tuple(AgedAnswer(**row) for row in tree["answers"]), StepWork(**tree["work"]), float(tree["seconds"])
+                tuple(AgedAnswer(**row) for row in tree["answers"]),
+                StepWork(**tree["work"]),
+                float(tree["seconds"]),
+                float(tree["usd"]),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
@@ -102,6 +106,7 @@ class AnswerFile:
             "answers": [row.__dict__ for row in answers.answers],
             "work": answers.work.__dict__,
             "seconds": answers.seconds,
+            "usd": answers.usd,
         }
         beside = path.with_suffix(".new")
         beside.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
@@ -121,11 +126,15 @@ Trained = Mapping[str, Mapping[datetime, Answers]]
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """All answers: of candidates that follow the documents by step, of tuned ones by the moment they were trained."""
+    """All answers: of candidates that follow the documents by step, of tuned ones by the moment they were trained.
+
+    `left_out` says why a candidate could not be built here.
+    """
 
     moments: tuple[datetime, ...]
     following: Mapping[str, Mapping[datetime, Answers]]
     trained: Trained
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def replay(
@@ -153,21 +162,26 @@ def replay(
     """
     step = _Step(facts, corpus, learners, kept, calibrating, way or Way(), moments[0])
     follow: dict[str, dict[datetime, Answers]] = {name: {} for name in following}
+    left_out: dict[str, str] = {}
     with step.training(moments) as training:
         for done, at in enumerate(moments):
             report("replay the documents", done, len(moments))
-            found = {name: kept.read(name, at) for name in following}
-            missing = [name for name in following if found[name] is None]
+            found = {name: kept.read(name, at) for name in follow if name not in left_out}
+            missing = [name for name, answers in found.items() if answers is None]
             work = corpus.to(at) if missing else StepWork()
             for name in missing:
-                found[name] = step.follow(name, at, work, found)
+                try:
+                    found[name] = step.follow(name, at, work, found)
+                except CannotBuildError as error:
+                    left_out[name] = error.message
             for name, answers in found.items():
-                assert answers is not None
-                kept.write(name, at, answers)
-                follow[name][at] = answers
+                if answers is not None:
+                    kept.write(name, at, answers)
+                    follow[name][at] = answers
         trained = training()
     report("replay the documents", len(moments), len(moments))
-    return Replayed(moments=tuple(moments), following=follow, trained=trained)
+    followed = {name: answers for name, answers in follow.items() if name not in left_out}
+    return Replayed(moments=tuple(moments), following=followed, trained=trained, left_out=left_out)
 
 
 class _Step:
@@ -208,8 +222,9 @@ class _Step:
             and _same_state(folder, self._kept.fitted(other))
         ):
             return same
-        answers = ask_all(candidate.load(folder), self._facts, self._way.threads)
-        return Answers(answers, work, self._timed(name, lambda: self._corpus.candidate(name, at, remembering=False)))
+        told = ask_all(candidate.load(folder), self._facts, self._way.at_once.get(name, self._way.threads))
+        seconds = self._timed(name, lambda: self._corpus.candidate(name, at, remembering=False))
+        return Answers(told.answers, work, seconds, told.usd)
 
     @contextmanager
     def training(self, moments: Sequence[datetime]) -> Iterator[Callable[[], Trained]]:
@@ -253,8 +268,9 @@ class _Step:
         folder = self._kept.fitted(name)
         if not folder.is_dir():
             candidate.save(folder)
-        answers = ask_all(candidate, self._facts, self._way.threads)
-        made = Answers(answers, work, self._timed(name, lambda: self._learners[name](remembering=False)))
+        told = ask_all(candidate, self._facts, self._way.at_once.get(name, self._way.threads))
+        seconds = self._timed(name, lambda: self._learners[name](remembering=False))
+        made = Answers(told.answers, work, seconds, told.usd)
         self._taught[name] = ((*train, *validation), made)
         return made
 
@@ -263,32 +279,9 @@ class _Step:
         if name not in self._seconds:
             first = self._kept.read(name, self._first)
             self._seconds[name] = (
-                first.seconds if first is not None else self._seconds_of(make().load(self._kept.fitted(name)))
+                first.seconds if first is not None else seconds_of(make().load(self._kept.fitted(name)), self._facts)
             )
         return self._seconds[name]
-
-    def _seconds_of(self, candidate: Candidate) -> float:
-        asked = self._facts[:TIMED_QUESTIONS]
-        ask_all(candidate, asked[:1])  # the first answer loads what all others find in memory
-        begin = perf_counter()
-        ask_all(candidate, asked)
-        return (perf_counter() - begin) / max(1, len(asked))
-
-
-def ask_all(candidate: Candidate, facts: Sequence[DatedFact], threads: int = 1) -> tuple[AgedAnswer, ...]:
-    """Every fact's question to one candidate, in order."""
-
-    def ask(fact: DatedFact) -> AgedAnswer:
-        output = candidate.predict(Request(text=fact.text), Scope(groups=fact.groups))
-        text = "" if output.abstained else output.text
-        return AgedAnswer(fact=fact.name, text=text, abstained=output.abstained)
-
-    if threads == 1:
-        return tuple(map(ask, facts))
-    with ThreadPoolExecutor(threads, "steelyard-replay") as pool:
-        # In the context of the caller, so that what a generator spends is booked where the caller says.
-        waiting = [pool.submit(copy_context().run, ask, fact) for fact in facts]
-        return tuple(each.result() for each in waiting)
 
 
 def _same_state(one: Path, other: Path) -> bool:

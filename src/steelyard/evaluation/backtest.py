@@ -105,9 +105,13 @@ def backtest(judged: Judged, about: Replaying) -> Backtest:
         update_rate=about.rate,
         retraining=retraining,
         hindsight=hindsight,
-        sentences=tuple(_sentences(ways, steps, about, hindsight, retraining, (len(judged.facts), as_trained))),
+        sentences=(
+            *_sentences(ways, steps, about, hindsight, retraining, (len(judged.facts), as_trained)),
+            *(f"{name} is left out: {reason}" for name, reason in judged.replayed.left_out.items()),
+        ),
         events=events(judged),
         asked_as_trained=as_trained,
+        left_out=judged.replayed.left_out,
     )
 
 

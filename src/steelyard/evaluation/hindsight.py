@@ -51,8 +51,11 @@ class Prices:
         }[approach]
         return hours * one.embedded_share * one.hour_usd
 
-    def month_usd(self, approach: Approach, queries: float, seconds: float) -> float:
-        """Operating and hosting for a month of so many queries that take `seconds` each, USD; as many replicas as that needs."""
+    def month_usd(self, approach: Approach, queries: float, seconds: float, usd: float = 0.0) -> float:
+        """Operating and hosting for a month of so many queries that take `seconds` and a generator's `usd` each, USD.
+
+        As many replicas as the seconds need.
+        """
         one = self.economics
         extra = HYBRID_TUNING_SHARE * one.fine_tune_operations_hours_per_month
         hours = {
@@ -64,7 +67,7 @@ class Prices:
         per_replica = BUSY_SHARE * HOURS_PER_MONTH * 3600 * CORES_PER_REPLICA / max(seconds, LEAST_SECONDS)
         replicas = max(1, math.ceil(queries / per_replica))
         hosting = one.cpu_hour_usd * CORES_PER_REPLICA * HOURS_PER_MONTH * replicas
-        return hours * one.embedded_share * one.hour_usd + hosting
+        return hours * one.embedded_share * one.hour_usd + hosting + queries * usd
 
     def work_usd(self, approach: Approach, work: StepWork) -> float:
         """What bringing a candidate up to date cost, USD: labour, labels and computing."""
@@ -73,7 +76,8 @@ class Prices:
         if approach == "fine_tune":
             hours = one.fine_tune_update_hours if work.trained else 0.0
             return hours * one.embedded_share * one.hour_usd + work.labels * one.label_usd + computing
-        hours = one.rag_update_hours if work.documents else 0.0
+        # A prompt holds the documents as they are: there is no index to look after.
+        hours = one.rag_update_hours if work.documents and approach != "prompt" else 0.0
         return hours * one.embedded_share * one.hour_usd + computing
 
     def errors_usd(self, wrong: float, declined: float, queries: float) -> float:
@@ -158,7 +162,7 @@ def lines_usd(aged: Aged, judged: Judged) -> list[dict[str, float]]:
     for place, (at, made, work) in enumerate(zip(judged.moments, aged.made, aged.works, strict=True)):
         wrong = share_of(judged.verdicts(aged.candidate, made, at), "wrong")
         answers = judged.answers(aged.candidate, made)
-        rates = _Rates(wrong, judged.declined(aged.candidate, made), answers.seconds)
+        rates = _Rates(wrong, judged.declined(aged.candidate, made), answers.seconds, answers.usd)
         rows.append(_step_lines(aged.approach, place, judged.moments, work, rates, judged.prices))
     return rows
 
@@ -198,11 +202,12 @@ def share_of(said: Sequence[Verdict], name: Literal["right", "wrong", "stale", "
 
 @dataclass(frozen=True)
 class _Rates:
-    """Shares of all questions answered wrongly and declined, and the mean seconds of an answer."""
+    """Shares of all questions answered wrongly and declined, and the mean seconds of an answer and money of its calls."""
 
     wrong: float
     declined: float
     seconds: float
+    usd: float
 
 
 def _step_lines(
@@ -224,7 +229,7 @@ def _step_lines(
     queries = prices.queries(begun)
     return {
         SETUP: 0.0 if place else prices.setup_usd(approach) + labels + computing,
-        OPERATION: prices.month_usd(approach, queries, rates.seconds) * months,
+        OPERATION: prices.month_usd(approach, queries, rates.seconds, rates.usd) * months,
         UPDATES: prices.work_usd(approach, work) if place else 0.0,
         ERRORS: prices.errors_usd(rates.wrong, rates.declined, queries * months),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,7 @@ class PastDocuments:
         asking: Encoder | None = None,
         prefer_newer: bool = False,
         threads: int = 1,
+        tools: Tools | None = None,
         report: Report = silent,
     ) -> None:
         outside = [rule.path for rule in rules if Path(rule.path).is_absolute() or ".." in Path(rule.path).parts]
@@ -73,6 +75,7 @@ class PastDocuments:
         self._plain = asking or encoder
         self._remembering = RememberingEncoder(self._plain, threads)
         self._prefer_newer = prefer_newer
+        self._tools = tools or Tools(encoder=encoder)
         self._report = report
         self._replays = {path: Replay(past, self._tree / path) for path, past in pasts.items()}
 
@@ -120,13 +123,14 @@ class PastDocuments:
         # Rules change over the past as well: without the control plane a page would be searched under the rule it came with.
         store = EnforcedStore(self._store, self.library.control)
         search = Retriever(store, encoder, self.library.in_force(), prefer_newer=self._prefer_newer)
-        made: Candidate = CANDIDATES.load(name)(Tools(encoder=encoder, search=search, seed=self._seed))
+        tools = replace(self._tools, encoder=encoder, search=search, seed=self._seed)
+        made: Candidate = CANDIDATES.load(name)(tools)
         return made
 
     def learner(self, name: str, *, remembering: bool = True) -> Candidate:
         """An unfitted candidate that needs no documents."""
         encoder = self._remembering if remembering else self._plain
-        made: Candidate = CANDIDATES.load(name)(Tools(encoder=encoder, seed=self._seed))
+        made: Candidate = CANDIDATES.load(name)(replace(self._tools, encoder=encoder, seed=self._seed))
         return made
 
     def close(self) -> None:

@@ -114,7 +114,10 @@ class Hindsight:
 
 @dataclass(frozen=True, kw_only=True)
 class Backtest:
-    """The whole replay of one component. `asked_as_trained` counts the facts whose only wording is both learned and asked."""
+    """The whole replay of one component.
+
+    `asked_as_trained` counts the facts whose only wording is both learned and asked; `left_out` says why candidates could not be built.
+    """
 
     component: str
     begin: datetime
@@ -130,6 +133,7 @@ class Backtest:
     sentences: tuple[str, ...]
     events: tuple[tuple[datetime, str], ...] = field(default=())
     asked_as_trained: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -153,6 +157,7 @@ class Backtest:
             "questions_from": self.questions_from,
             "asked_as_trained": self.asked_as_trained > 0,
             "facts_asked_as_trained": self.asked_as_trained,
+            "left_out": dict(self.left_out),
             "steps": [
                 {
                     "date": at.date().isoformat(),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from steelyard.candidates import CANDIDATES
+from steelyard.candidates.interface import Tools
 from steelyard.corpus.replay import Every, moments
 from steelyard.decision.recommend import recommend
 from steelyard.evaluation.ageing import AnswerFile, Way, replay
@@ -19,6 +20,7 @@ from steelyard.evaluation.backtest import Replaying, backtest
 from steelyard.evaluation.dated import DatedFact, facts_of
 from steelyard.evaluation.hindsight import Judged, Prices, update_rate
 from steelyard.evaluation.past_documents import PastDocuments, document_days, first_and_last
+from steelyard.models.metered_generator import spending_on
 from steelyard.schema.ageing import Backtest
 from steelyard.schema.decision import Facts
 from steelyard.schema.errors import NotFoundError, UserError
@@ -40,6 +42,8 @@ CALIBRATION_EVERY = 3
 """Each third fact calibrates what retrieves, and is not asked: a threshold must not be measured on what it was chosen on."""
 FOLLOWING = ("rag-bm25", "rag-hybrid", "rag-tuned")
 LEARNING = ("closed-book",)
+ASKING = ("rag-generator", "whole-corpus", "no-context")
+"""Candidates that join where a generator is set."""
 ALIKE = {"rag-tuned": "rag-hybrid"}
 """Candidates that are another one where tuning them did not pay."""
 FEWEST_FACTS = 20
@@ -50,7 +54,8 @@ class BacktestPlan:
     """What to replay. `histories` says where a source keeps its past, by source path; `limit` is the most facts asked.
 
     `probes` is a file of probes to ask instead of the component's dated questions; without it and without dated questions, the workspace's
-    probes.jsonl. `unreviewed` counts probes that nobody has reviewed, and the result says so.
+    probes.jsonl. `unreviewed` counts probes that nobody has reviewed, and the result says so. `candidates` are those to replay; none named:
+    the usual ones, and those that ask a generator where one is set.
     """
 
     component: str | None = None
@@ -62,6 +67,7 @@ class BacktestPlan:
     limit: int = MOST_FACTS
     probes: Path | None = None
     unreviewed: bool = False
+    candidates: tuple[str, ...] = ()
 
 
 def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
@@ -76,6 +82,7 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     begin, end = first_and_last(pasts, plan.begin, plan.end)
     asked, calibrating, origin = _questions(parts, component, plan)
     steps = moments(begin, end, plan.every)
+    following, learning = _candidates(parts, plan)
     folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
     threads, asking = parts.toolbox.asking_encoder
     corpus = PastDocuments(
@@ -89,19 +96,30 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
         asking=asking,
         threads=threads,
         prefer_newer=parts.settings.corpus.prefer_newer,
+        tools=Tools(
+            encoder=asking,
+            generator=parts.toolbox.generator,
+            base_model=parts.toolbox.base_model,
+            unsupported=parts.examples.component(component).unsupported,
+        ),
         report=report,
     )
+    at_once = {
+        name: parts.settings.models.generator.concurrency
+        for name in (*following, *learning)
+        if CANDIDATES.part(name).needs == "generator"
+    }
     try:
-        with one_blas_thread():
+        with one_blas_thread(), spending_on(f"backtest {component}"):
             replayed = replay(
                 asked,
                 steps,
                 corpus,
-                FOLLOWING,
-                {name: partial(corpus.learner, name) for name in LEARNING},
+                following,
+                {name: partial(corpus.learner, name) for name in learning},
                 AnswerFile(folder / "answers"),
                 calibrating=calibrating,
-                way=Way(threads=threads, alike=ALIKE),
+                way=Way(threads=threads, at_once=at_once, alike=ALIKE),
                 report=report,
             )
     finally:
@@ -111,13 +129,39 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
         component=component,
         every=plan.every,
         questions_from=origin,
-        approaches={name: _approach(name) for name in FOLLOWING},
+        approaches={name: _approach(name) for name in following},
         verdict=_first_verdict(parts, component),
         rate=update_rate(asked, document_days(pasts, begin, end), begin, end),
     )
     found = backtest(Judged(asked, replayed, prices), about)
     write_whole(kept_path(parts.toolbox, component), json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
     return found
+
+
+def _candidates(parts: Parts, plan: BacktestPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Candidates that follow the documents, and those that learn the answers.
+
+    Raises:
+        UserError: one named cannot be replayed here.
+    """
+    able = parts.toolbox.generator is not None
+    names = plan.candidates or (*FOLLOWING, *(ASKING if able else ()), *LEARNING)
+    for name in names:
+        part = CANDIDATES.part(name)
+        reason = parts.toolbox.lacks(part)
+        if part.task != "answer":
+            reason = f"the task 'answer' (it is for '{part.task}')"
+        elif part.hosted:
+            reason = "weights of your own (a provider would be paid for a tuning at every step)"
+        if reason is not None:
+            raise UserError(
+                f"'{name}' cannot be replayed; it needs {reason}.",
+                where="--candidate",
+                remedy=f"Usual ones: {', '.join((*FOLLOWING, *LEARNING))}.",
+                code="backtest.candidate",
+            )
+    learning = tuple(name for name in names if _approach(name) == "fine_tune")
+    return tuple(name for name in names if name not in learning), learning
 
 
 def _questions(parts: Parts, component: str, plan: BacktestPlan) -> tuple[list[DatedFact], list[DatedFact], str]:
