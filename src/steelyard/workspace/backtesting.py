@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Tools
+from steelyard.corpus.past import Past
 from steelyard.corpus.replay import Every, moments
 from steelyard.decision.recommend import recommend
 from steelyard.evaluation.ageing import AnswerFile, Way, replay
@@ -84,26 +85,7 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     steps = moments(begin, end, plan.every)
     following, learning = _candidates(parts, plan)
     folder = parts.state.root / "backtest" / component / _key(parts, plan, steps, asked, calibrating, pasts)
-    threads, asking = parts.toolbox.asking_encoder
-    corpus = PastDocuments(
-        folder,
-        source_rules(parts.settings),
-        pasts,
-        parts.toolbox.cached_encoder,
-        settings=ingest_settings(parts.settings),
-        seed=parts.settings.measure.seed,
-        lag=plan.lag,
-        asking=asking,
-        threads=threads,
-        prefer_newer=parts.settings.corpus.prefer_newer,
-        tools=Tools(
-            encoder=asking,
-            generator=parts.toolbox.generator,
-            base_model=parts.toolbox.base_model,
-            unsupported=parts.examples.component(component).unsupported,
-        ),
-        report=report,
-    )
+    threads, corpus = _corpus(parts, component, plan, pasts, folder, report)
     at_once = {
         name: parts.settings.models.generator.concurrency
         for name in (*following, *learning)
@@ -136,6 +118,33 @@ def run_backtest(parts: Parts, plan: BacktestPlan, report: Report) -> Backtest:
     found = backtest(Judged(asked, replayed, prices), about)
     write_whole(kept_path(parts.toolbox, component), json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
     return found
+
+
+def _corpus(
+    parts: Parts, component: str, plan: BacktestPlan, pasts: Mapping[str, Past], folder: Path, report: Report
+) -> tuple[int, PastDocuments]:
+    """How many questions are asked at the same time, and the documents as they were."""
+    threads, asking = parts.toolbox.asking_encoder
+    tools = Tools(
+        encoder=asking,
+        generator=parts.toolbox.generator,
+        base_model=parts.toolbox.base_model,
+        unsupported=parts.examples.component(component).unsupported,
+    )
+    return threads, PastDocuments(
+        folder,
+        source_rules(parts.settings),
+        pasts,
+        parts.toolbox.cached_encoder,
+        settings=ingest_settings(parts.settings),
+        seed=parts.settings.measure.seed,
+        lag=plan.lag,
+        asking=asking,
+        threads=threads,
+        prefer_newer=parts.settings.corpus.prefer_newer,
+        tools=tools,
+        report=report,
+    )
 
 
 def _candidates(parts: Parts, plan: BacktestPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
