@@ -9,6 +9,14 @@ import typer
 
 from steelyard.cli.output import JsonFlag, console, open_workspace, progress, write_json
 
+History = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where a source keeps its past, if not in its own git: repository, folder of dated folders, or change log.",
+        metavar="SOURCE=PATH",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -28,13 +36,7 @@ def backtest(
     component: Annotated[
         str | None, typer.Option(help="The answer component; needed where there are several.", metavar="C")
     ] = None,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Where a source keeps its past, if not in its own git: repository, folder of dated folders, or change log.",
-            metavar="SOURCE=PATH",
-        ),
-    ] = None,
+    history: History = None,
     lag_days: Annotated[
         float, typer.Option(help="Days that a change waits before retrieval has indexed it.", metavar="N", min=0)
     ] = 0.0,
@@ -85,13 +87,7 @@ def backtest(
 
 def derive(
     context: typer.Context,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Where a source keeps its past, if not in its own git: repository, folder of dated folders, or change log.",
-            metavar="SOURCE=PATH",
-        ),
-    ] = None,
+    history: History = None,
     limit: Annotated[int, typer.Option(help="Most facts for each source.", metavar="N", min=1)] = 300,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: probes.jsonl in the workspace.", metavar="FILE")
