@@ -36,3 +36,15 @@ def test_a_world_s_seconds_are_those_of_an_answer_that_remembers_nothing(tmp_pat
     found, _ = replay_of(world, tmp_path, ("rag-bm25",))
     seconds = [made.seconds for made in found.following["rag-bm25"].values()]
     assert seconds[0] == seconds[1] > 0
+
+
+def test_no_candidate_ever_says_what_becomes_true_only_later(tmp_path):
+    """A fee that moves in month 2 is planted; its new value is nowhere in the answers of the months before, and is there after."""
+    world = World(steps=4, moved=moved)
+    found, facts = replay_of(world, tmp_path, ("rag-bm25", "rag-hybrid"))
+    planted = {fact.name: fact.rows[1].answers[0] for fact in facts if len(fact.rows) == 2}
+    assert len(planted) == 8
+    for by_moment in (*found.following.values(), *found.trained.values()):
+        said = [" ".join(one.text for one in by_moment[at].answers) for at in found.moments]
+        assert not any(value in text for value in planted.values() for text in said[:2])
+        assert all(value in said[2] for value in planted.values())

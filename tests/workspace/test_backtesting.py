@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -230,3 +231,42 @@ def test_a_page_that_was_closed_to_the_asker_is_not_answered_from(offices, tmp_p
     right = curve(found, "rag-bm25", "accuracy")
     assert right[0] > 0.6
     assert max(right[1:]) == 0.0
+
+
+def test_a_bare_repository_is_replayed_and_a_renamed_page_keeps_its_answers(offices, tmp_path):
+    import os
+    import shutil
+
+    work, bare = tmp_path / "work", tmp_path / "past.git"
+    work.mkdir()
+
+    def git(*arguments, day="2025-01-01"):
+        stamp = {"GIT_AUTHOR_DATE": f"{day}T00:00:00Z", "GIT_COMMITTER_DATE": f"{day}T00:00:00Z"}
+        names = ("-c", "user.name=n", "-c", "user.email=n@example.org")
+        subprocess.run(
+            ["git", *names, "-C", str(work), *arguments], check=True, capture_output=True, env={**os.environ, **stamp}
+        )
+
+    git("init", "-q")
+    for month in MONTHS[:5]:
+        for page_path in (offices / "past" / month).iterdir():
+            shutil.copy(page_path, work)
+        if month == MONTHS[2]:
+            git("mv", "cairo.md", "egypt.md")
+        if month >= MONTHS[2]:
+            (work / "cairo.md").unlink(missing_ok=True)
+        git("add", "-A")
+        git("commit", "-q", "--allow-empty", "-m", "month", day=month)
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    folder = tmp_path / "w"
+    folder.mkdir()
+    for name in ("questions.jsonl", "steelyard.toml"):
+        shutil.copy(offices / name, folder)
+    # A repository holds what it holds until today; here until its last commit.
+    end = datetime.fromisoformat(f"{MONTHS[4]}T00:00:00+00:00")
+    plan = BacktestPlan(histories={"docs": bare}, candidates=("rag-bm25", "closed-book"), end=end)
+    found = Workspace(folder).backtest(plan)
+    assert [f"{step.at:%Y-%m-%d}" for step in found.of("rag-bm25")] == list(MONTHS[:5])
+    assert min(curve(found, "rag-bm25", "accuracy")) > 0.6
+    assert max(curve(found, "rag-bm25", "stale")) == 0.0
+    assert max(curve(found, "closed-book (never)", "stale")) > 0.3

@@ -32,7 +32,10 @@ def backtest(
     begin: Annotated[
         str | None, typer.Option("--from", help="First day; default: where the documents' past begins.", metavar="DATE")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last day; default: the last change.", metavar="DATE")] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", help="Last day; default: as far as the past is known (git: today).", metavar="DATE"),
+    ] = None,
     component: Annotated[
         str | None, typer.Option(help="The answer component; needed where there are several.", metavar="C")
     ] = None,
