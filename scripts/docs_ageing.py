@@ -55,7 +55,8 @@ def backtest(rows: Sequence[Row]) -> list[Table]:
         if row.get("case") == "probes"
     ]
     heads = (
-        "history", "steps:", "facts:", "asked as learned:", "document days:", "asked days:", "asked facts a month:", "cheapest in hindsight",
+        "history", "steps:", "facts:", "asked as learned:", "document days:", "asked days:", "asked facts a month:",
+        "cheapest in hindsight",
         "criteria on the first day", "regret:", "seconds:",
     )  # fmt: skip
     more = ("history", "candidate", "right at first:", "right at last:", "worst stale:", "refused at last:", "money:")
