@@ -17,6 +17,13 @@ History = Annotated[
     ),
 ]
 
+Named = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Candidate to replay; default: the usual ones, and with a generator those that ask it.", metavar="NAME"
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -48,12 +55,7 @@ def backtest(
         Path | None, typer.Option(help="Ask the probes of this file instead of the dated questions.", metavar="FILE")
     ] = None,
     unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Count probes that nobody has reviewed.")] = False,
-    candidate: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Candidate to replay; default: the usual ones, and with a generator those that ask it.", metavar="NAME"
-        ),
-    ] = None,
+    candidate: Named = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Replay the documents' own past, month by month, and see how retrieval and tuned weights would have aged.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from string import ascii_lowercase
 from typing import Any
@@ -38,17 +38,7 @@ def ageing_chart(ageing: Mapping[str, Any], size: str, *, legend: bool = False) 
 
     width, upper, lower = SIZES[size]
     lines = ageing_lines(ageing)
-    rows = [
-        {
-            "date": day,
-            "candidate": name,
-            "right": step["candidates"][name]["accuracy"],
-            "stale": step["candidates"][name]["stale"],
-            "trained": bool(step["candidates"][name]["work"]["trained"]) and 0 < place < len(ageing["steps"]),
-        }
-        for place, (day, step) in enumerate(_spans(ageing["steps"]))
-        for name in lines
-    ]
+    rows = _rows(ageing, lines)
     named = (
         alt.Legend(
             orient="bottom",
@@ -108,6 +98,21 @@ def ageing_sentence(ageing: Mapping[str, Any]) -> str:
         f"The documents' own past from {ageing['begin']} to {ageing['end']}, in {how} steps, {ageing['facts']} questions "
         f"({ageing['questions_from']}). Ticks mark trainings.{marked}{same}"
     )
+
+
+def _rows(ageing: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
+    """What is drawn: one row for each candidate and step."""
+    return [
+        {
+            "date": day,
+            "candidate": name,
+            "right": step["candidates"][name]["accuracy"],
+            "stale": step["candidates"][name]["stale"],
+            "trained": bool(step["candidates"][name]["work"]["trained"]) and 0 < place < len(ageing["steps"]),
+        }
+        for place, (day, step) in enumerate(_spans(ageing["steps"]))
+        for name in names
+    ]
 
 
 def _lettered(ageing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
