@@ -76,7 +76,7 @@ def releases_under_streams(folder: Path, ahead: Ahead) -> dict[str, Any]:
                 sleep(BEFORE_S)
                 for number in range(TIMED_MOVES):
                     if number % 2 == 0:
-                        _release(folder, number)
+                        _release(folder)
                     else:
                         _roll_back(folder)
                     sleep(BETWEEN_S)
@@ -119,6 +119,7 @@ class _Course:
     stop: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=lambda: Memory(workers=WORKERS))
     events: dict[str, int] = field(default_factory=dict)
+    broken: Exception | None = None
 
     @property
     def passed(self) -> float:
@@ -144,6 +145,8 @@ def soak(folder: Path, seconds: float, ahead: Ahead) -> dict[str, Any]:
             operator.join()
             (folder / EDITED).unlink(missing_ok=True)
             steelyard("-w", str(folder), "ingest")
+    if course.broken is not None:
+        raise course.broken
     told = course.seen.told
     return {
         "contender": "steelyard",
@@ -181,6 +184,8 @@ def _operate(course: _Course) -> None:
                     course.events["restart"] = course.events.get("restart", 0) + 1
                 down = monotonic()
         course.seen.shocks.append((down, monotonic()))
+    except Exception as error:
+        course.broken = error
     finally:
         course.stop.set()
 
@@ -206,7 +211,7 @@ def _sampled(server: ServedProcess, course: _Course) -> Iterator[None]:
 
 def _do(event: str, server: ServedProcess, course: _Course) -> None:
     if event == "release":
-        _release(course.folder, course.events[event])
+        _release(course.folder)
     elif event == "rollback":
         _roll_back(course.folder)
     elif event == "ingest":
@@ -218,8 +223,12 @@ def _do(event: str, server: ServedProcess, course: _Course) -> None:
         os.kill(server.workers()[-1], signal.SIGKILL)  # the youngest: the eldest shows what a long life costs
 
 
-def _release(folder: Path, number: int) -> None:
-    steelyard("-w", str(folder), "release", *TARGETS[number // 2 % 2], "--force", "--why", "for the soak")
+def _release(folder: Path) -> None:
+    """Release those of TARGETS that do not answer now: the same again would be no release."""
+    found = Releases(Registry(folder / ".steelyard" / "registry.sqlite")).in_force()
+    now = {f"{name}/{candidate}" for name, (candidate, _) in found.versions.items()} if found else set()
+    wanted = next(targets for targets in TARGETS if not set(targets) <= now)
+    steelyard("-w", str(folder), "release", *wanted, "--force", "--why", "for the soak")
 
 
 def _roll_back(folder: Path) -> None:
