@@ -72,7 +72,8 @@ def swap_figures(moves: Sequence[Move], told: Sequence[Told]) -> dict[str, Any]:
     late, first = [], []
     for at, move in enumerate(moves):
         until = moves[at + 1].at if at + 1 < len(moves) else float("inf")
-        after = [one for one in told if move.at < one.begun < until]
+        # What was sent before the next move and answered after it is the next move's affair: a rollback goes back to `before`.
+        after = [one for one in told if move.at < one.begun and one.ended < until]
         new = [one.ended for one in told if move.at < one.ended < until and one.release == move.after]
         if not new or not any(one.release == move.before and one.ended > move.at - 5.0 for one in told):
             continue
