@@ -59,23 +59,24 @@ def _added(row: Row) -> Table:
 
 def foresight(rows: Sequence[Row]) -> list[Table]:
     """Each job's calls and tokens, then by how much each forecast was off."""
-    heads = ("job", "calls:", "tokens in:", "tokens out:", "USD:", "seconds:")
+    taken = [name for name in FORESEEN if any(f"{name}_actual" in row for row in rows)]
+    heads = [FORESEEN[name] for name in taken]
     last = {row["job"]: row for row in rows if row["forecast"] != "sample" and "calls_actual" in row}
-    jobs = [
-        (
-            job, f"{row['calls_actual']:,.0f}", f"{row['tokens_in_actual']:,.0f}", f"{row['tokens_out_actual']:,.0f}",
-            f"{row['usd_actual']:.4f}", f"{row['seconds_actual']:,.0f}",
-        )
-        for job, row in last.items()
-    ]  # fmt: skip
+    jobs = [(job, *(_counted(row[f"{name}_actual"], name) for name in taken)) for job, row in last.items()]
     off = [
-        (row["job"], FORECASTS[row["forecast"]], *(_share(row.get(f"{name}_off")) for name in FORESEEN)) for row in rows
+        (row["job"], FORECASTS[row["forecast"]], *(_share(row.get(f"{name}_off")) for name in taken)) for row in rows
     ]
-    return [(heads, jobs), (("foreseen less actual", "from", *heads[1:]), off)]
+    return [(("job", *heads), jobs), (("foreseen less actual", "from", *heads), list(off))]
 
 
 FORECASTS = {"guessed": "nothing", "tokenizer": "the tokenizer", "sample": "a sample"}
-FORESEEN = ("calls", "tokens_in", "tokens_out", "usd", "seconds")
+FORESEEN = {
+    "calls": "calls:", "tokens_in": "tokens in:", "tokens_out": "tokens out:", "usd": "USD:", "seconds": "seconds:"
+}  # fmt: skip
+
+
+def _counted(value: float, name: str) -> str:
+    return f"{value:.4f}" if name == "usd" else f"{value:,.0f}"
 
 
 def _share(off: float | None) -> str:

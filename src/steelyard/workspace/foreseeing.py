@@ -242,7 +242,7 @@ class _Foreseeing:
         if getattr(self._generator.inner, "counts_exactly", False):
             basis = GUESSED_ANSWERS
         if calls >= ENOUGH_CALLS:
-            basis = f"prompts, answers and speed as in {calls:,} earlier calls"
+            basis = f"prompts, answers and speed as in {calls:,} earlier calls; minutes are the least"
             use = _scaled(rehearsal, earlier)
             pace = _Pace(sum(one.seconds for one in earlier) / calls)
         job = None if tuner is None else tuner.estimate
