@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 
 Span = tuple[int, int]
 
 ITEM = re.compile(r"([ \t]*)-(?:[ \t]+|$)")
 INDENT = re.compile(r"[ \t]*")
+FARTHEST = 200
+"""Lines that an entry is followed back; a longer one is forgotten by its last passages."""
 
 
 def entries(text: str, start: int, end: int) -> Iterator[Span]:
@@ -39,14 +40,23 @@ def entries(text: str, start: int, end: int) -> Iterator[Span]:
 def entry_of(text: str, start: int, place: int) -> str:
     r"""The first line of the outermost list item that goes on at `place`, in the block that begins at `start`; "" outside of one.
 
+    It is looked for over FARTHEST lines: every passage asks, and a block may have no items at all.
+
     >>> entry_of("kept:\n- name: a\n  size: 1", 0, 17)
     '- name: a'
     """
-    line = text.find("\n", place)
-    pieces = list(entries(text, start, len(text) if line < 0 else line))
-    first, _ = pieces[bisect_right(pieces, place, key=lambda piece: piece[0]) - 1]
-    head = text[first : place if "\n" not in text[first:place] else text.index("\n", first)]
-    return head.strip() if first < place and ITEM.match(text, first) else ""
+    first = text.rfind("\n", start, place) + 1 or start
+    found = text[first:place].strip() if ITEM.match(text, first, place) else ""
+    within = _indent(text, first, len(text))
+    for _ in range(FARTHEST):
+        if within == 0 or first <= start:
+            break
+        last, first = first - 1, text.rfind("\n", start, first - 1) + 1 or start
+        indent = _indent(text, first, last)
+        if indent < within and indent < last - first:
+            within = indent
+            found = text[first:last].strip() if ITEM.match(text, first, last) else found
+    return found
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[Span]:
