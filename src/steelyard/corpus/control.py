@@ -23,9 +23,6 @@ from steelyard.schema.control import AccessDelta, ControlChange, DocumentRule, E
 from steelyard.schema.errors import UserError
 from steelyard.schema.scope import NOBODY, Access, Scope, principal
 
-FEW = 500
-"""Documents up to which their rules are asked for by name; reading all of them is quicker than asking for more."""
-
 _PUT_EFFECTIVE = (
     "INSERT INTO effective VALUES (:document, :allow, :deny, :epoch) ON CONFLICT DO UPDATE SET "
     "allow = :allow, deny = :deny, epoch = :epoch WHERE allow <> :allow OR deny <> :deny"
@@ -118,8 +115,7 @@ class Control:
         """
         # Compared as they are stored: most documents of a source share one rule, and reading it back twenty thousand times would
         # take longer than the rest of an ingest.
-        few = rules.keys() if len(rules) <= FEW else None
-        rows = self._database.named("SELECT document, allow, deny, steps FROM rule", "document", few)
+        rows = self._database.named("SELECT document, allow, deny, steps FROM rule", "document", rules.keys())
         known = {document: tuple(row) for document, *row in rows}
         fresh = {document: rule for document, rule in rules.items() if known.get(document) != layout.packed_rule(rule)}
         if not fresh:
@@ -318,8 +314,7 @@ class Control:
         ]
         erased = {row[0] for row in connection.execute("SELECT document FROM erasure WHERE version = ''")}
         changed = []
-        few = names if names is not None and len(names) <= FEW else None
-        for document, *row in self._database.named("SELECT document, allow, deny FROM rule", "document", few):
+        for document, *row in self._database.named("SELECT document, allow, deny FROM rule", "document", names):
             if not concerned(document):
                 continue
             access = NOBODY if document in erased else with_operators(layout.access(*row), said, document)
