@@ -72,7 +72,9 @@ class Control:
         with self._reading() as connection:
             row = connection.execute("SELECT allow, deny FROM effective WHERE document = ?", (document,)).fetchone()
             gone = self._is_erased(connection, document, version)
-        return row is not None and not gone and layout.access(*row).permits(self.resolve(scope))
+        # A document without a rule takes the same way as one whose rule forbids it.
+        rule = layout.access(*row) if row is not None else NOBODY
+        return rule.permits(self.resolve(scope)) and not gone
 
     def since(self, epoch: int) -> AccessDelta:
         """What a store that stands at `epoch` must follow. One that is ahead (an older file was put back) is told everything."""

@@ -52,10 +52,9 @@ class Library:
         Raises:
             NotFoundError: there is none that `scope` may see; the same words for a forbidden and for an absent one.
         """
-        # Access is looked up first and always, so that the two take the same way.
-        permitted = self.control.permits(document, version, scope)
-        found = self._stored(document, version)
-        if found is None or not permitted:
+        # What may not be seen is not read from the disk either, so that its size is not told by the time it takes.
+        found = self._stored(document, version) if self.control.permits(document, version, scope) else None
+        if found is None:
             raise _no_version(document, version)
         return found
 
