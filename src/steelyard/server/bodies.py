@@ -72,8 +72,9 @@ class AskBody(Body):
     as_of: Moment | None = Field(
         default=None, description="Answer from the documents of this moment (RFC 3339); not together with `generation`."
     )
-    generation: Count | None = Field(
-        default=None, ge=1, le=1_000_000_000, description="Answer from this generation of the documents."
+    # The bounds stand inside: on the whole of `... | None` they would hold and not be told in the document.
+    generation: Annotated[Count, Field(ge=1, le=1_000_000_000)] | None = Field(
+        default=None, description="Answer from this generation of the documents."
     )
 
 
