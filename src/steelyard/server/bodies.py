@@ -73,7 +73,7 @@ class AskBody(Body):
         default=None, description="Answer from the documents of this moment (RFC 3339); not together with `generation`."
     )
     # The bounds stand inside: on the whole of `... | None` they would hold and not be told in the document.
-    generation: Annotated[Count, Field(ge=1, le=1_000_000_000)] | None = Field(
+    generation: Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)] | None = Field(
         default=None, description="Answer from this generation of the documents."
     )
 
