@@ -59,7 +59,6 @@ CHECKED = {
 
 AGAIN = "the directory is read once more than needed, and says the same"
 WORDING = "the words of the remedy"
-WHOLE = "which rows are read to find the same answer: those named, or all of them"
 KEPT = "how much is remembered, not what is seen"
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("server.access_matrix:role_of", "drop MATRIX.get((method, path))"): "rows of HEAD ask for what those of GET do",
@@ -69,9 +68,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "drop connection.execute('SELECT max(epoch) FROM change').fetchone()[0]",
     ): AGAIN,
     ("corpus.control:Control.resolve", "turn max(epoch) into min(epoch)"): AGAIN,
-    ("corpus.control:Control.put_rules", "negate len(rules) <= FEW"): WHOLE,
-    ("corpus.control:Control._refresh", "drop len(names) <= FEW"): WHOLE,
-    ("corpus.control:Control._refresh", "negate len(names) <= FEW"): WHOLE,
     ("corpus.directory:Closures.resolve", "leave out self._known.move_to_end(scope)"): KEPT,
     ("corpus.directory:Closures.resolve", "leave out self._known.popitem(last=False)"): KEPT,
     ("stores.rows:Rows.view", "leave out self._views.move_to_end(key)"): KEPT,
