@@ -69,9 +69,7 @@ class AskBody(Body):
     question: Text
     component: Name | None = Field(default=None, description="The answer component, where there are several.")
     asker: Asker | None = None
-    as_of: Moment | None = Field(
-        default=None, description="Answer from the documents of this moment (RFC 3339); not together with `generation`."
-    )
+    as_of: Moment | None = Field(default=None, description="Answer from the documents of this moment (RFC 3339).")
     # The bounds stand inside: on the whole of `... | None` they would hold and not be told in the document.
     generation: Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)] | None = Field(
         default=None, description="Answer from this generation of the documents."

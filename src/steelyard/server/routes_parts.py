@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request as HTTPRequest
 
 from steelyard.schema.callers import ASK
-from steelyard.schema.errors import UserError
+from steelyard.schema.errors import NotFoundError
 from steelyard.schema.outputs import Request
 from steelyard.schema.scope import Scope
 from steelyard.server import shown
@@ -60,16 +60,18 @@ def _line_of_then(site: Site, line: Pipeline, body: AskBody, at: datetime | None
     """The pipeline on the generation that a question names; the one in force when it names none.
 
     Raises:
-        UserError: it names a moment and a generation.
-        NotFoundError: there is no such generation.
+        NotFoundError: there is no such generation, or the moment that it names as well had another one.
     """
-    if at is not None and body.generation is not None:
-        raise UserError(
-            "both a moment and a generation are named.", remedy="Give `as_of` or `generation`.", code="ask.two_times"
+    if at is None:
+        return line if body.generation is None else site.running.at(line, body.generation)
+    found = site.running.parts.toolbox.library.generation_at(at).number
+    if body.generation not in (None, found):
+        raise NotFoundError(
+            f"generation {body.generation} did not answer at that moment.",
+            remedy=f"Generation {found} did: give `as_of` or `generation`.",
+            code="ask.two_times",
         )
-    if at is not None:
-        return site.running.at(line, site.running.parts.toolbox.library.generation_at(at).number)
-    return line if body.generation is None else site.running.at(line, body.generation)
+    return site.running.at(line, found)
 
 
 def _add_pipeline(app: FastAPI, site: Site) -> None:
