@@ -12,13 +12,14 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 from doc_pages import PAGES, blocks, is_slow, name, needs_demo, run_bash
 
 from shared_data import shared_data
 from steelyard.config import parse_settings
 
 RUNNABLE = [page for page in PAGES if any(block.language in ("bash", "python") for block in blocks(page))]
-KNOWN = {"bash", "python", "toml", "json", "jsonl", "csv", "text", ""}
+KNOWN = {"bash", "python", "toml", "yaml", "json", "jsonl", "csv", "text", ""}
 
 
 def marked(page):
@@ -50,6 +51,8 @@ def test_blocks_that_are_data_can_be_read(page) -> None:
         assert block.language in KNOWN, f"{name(page)} line {block.line}: {block.language}"
         if block.language == "toml":
             parse_settings(tomllib.loads(block.content))
+        elif block.language == "yaml":
+            yaml.safe_load(block.content)
         elif block.language == "json":
             json.loads(block.content)
         elif block.language == "jsonl":
