@@ -52,6 +52,12 @@ def test_clustered_items_widen_the_interval():
     assert (clustered.high - clustered.low) > 2.5 * (alone.high - alone.low)  # sqrt(10) = 3.2 in theory
 
 
+def test_items_of_one_document_alone_stand_for_themselves():
+    scores = [True] * 30 + [False] * 10
+    assert mean_interval(scores, ["one"] * 40) == mean_interval(scores)
+    assert mean_interval([True] * 40, ["one"] * 40) == mean_interval([True] * 40)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(2)
     truth, hits = 0.7, 0

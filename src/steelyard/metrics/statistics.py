@@ -34,12 +34,15 @@ def mean_interval(
 
     `clusters[i]` names what item i shares with others; None: every item is its own. Percentiles are widened for few clusters
     (Hesterberg, What Teachers Should Know About the Bootstrap, 2015, section 4.3). Scores that are all 0 or all 1 get Wilson's
-    interval over the clusters, because resampling them would claim certainty. No scored item: mean, low and high are NaN.
+    interval over the clusters, because resampling them would claim certainty. A single cluster has no other to be drawn in its
+    place: its items stand for themselves, and the interval says nothing of other clusters. No scored item: mean, low and high are NaN.
     """
     values, groups, unscored = _kept(scores, clusters)
     if len(values) == 0:
         return Interval(mean=math.nan, low=math.nan, high=math.nan, n=0, level=level, unscored=unscored)
     sums, sizes = _per_cluster(values[:, None], groups)
+    if len(sums) == 1:
+        sums, sizes = _per_cluster(values[:, None], range(len(values)))
     mean = float(values.mean())
     if len(np.unique(values)) == 1 and mean in (0.0, 1.0):
         low, high = wilson(mean, len(sums), level)
