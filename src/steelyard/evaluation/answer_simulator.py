@@ -13,15 +13,15 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Any
 
+from steelyard.evaluation.simulator_process import simulated
+
 MODEL = "uneven-1"
-START_S = 60.0
 
 FIRST_S, TOKEN_S, READ_S = 0.08, 0.002, 0.00001
 """Seconds to the first token, of each further one, and of each token of a prompt that is not kept."""
@@ -137,19 +137,9 @@ def main(tokenizer: Path) -> None:
     server.shutdown()
 
 
-@contextmanager
-def answering_simulator(tokenizer: Path) -> Iterator[str]:
+def answering_simulator(tokenizer: Path) -> AbstractContextManager[str]:
     """The address (ending in /v1) of a simulator in a process of its own, counting by the tokenizer of that file."""
-    command = [sys.executable, "-m", "steelyard.evaluation.answer_simulator", str(tokenizer)]
-    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
-    if process.stdin is None or process.stdout is None:
-        raise AssertionError("both are pipes")
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.stdin.close()
-        process.wait(timeout=START_S)
-        process.stdout.close()
+    return simulated("steelyard.evaluation.answer_simulator", str(tokenizer))
 
 
 if __name__ == "__main__":

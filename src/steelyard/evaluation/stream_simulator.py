@@ -9,12 +9,11 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from subprocess import PIPE, Popen
+from contextlib import AbstractContextManager
+
+from steelyard.evaluation.simulator_process import simulated
 
 MODEL = "steady-1"
-START_S = 60.0
 
 
 def _event(body: dict[str, object]) -> bytes:
@@ -77,19 +76,9 @@ async def _run(pieces: int, piece_s: float) -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-@contextmanager
-def running_simulator(pieces: int, piece_s: float) -> Iterator[str]:
+def running_simulator(pieces: int, piece_s: float) -> AbstractContextManager[str]:
     """The address (ending in /v1) of a simulator in a process of its own."""
-    command = [sys.executable, "-m", "steelyard.evaluation.stream_simulator", str(pieces), str(piece_s)]
-    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
-    if process.stdin is None or process.stdout is None:
-        raise AssertionError("both are pipes")
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.stdin.close()
-        process.wait(timeout=START_S)
-        process.stdout.close()
+    return simulated("steelyard.evaluation.stream_simulator", str(pieces), str(piece_s))
 
 
 if __name__ == "__main__":
