@@ -20,12 +20,16 @@ from steelyard.corpus.past import Past
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.replay import Replay
 from steelyard.corpus.sources import SourceRule
-from steelyard.evaluation.remembering import RememberingEncoder
+from steelyard.evaluation.alone import AloneEncoder
 from steelyard.models.interface import Encoder
+from steelyard.models.remembering import RememberingEncoder
 from steelyard.schema.ageing import StepWork
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.progress import Report, silent
 from steelyard.stores.memory import MemoryStore
+
+KEPT_TEXTS = 60_000
+"""Texts whose vectors a replay remembers; at 384 numbers each, 92 MB."""
 
 STAGES = {"parse": "read the step's documents", "embed": "embed the step's passages"}
 
@@ -73,7 +77,8 @@ class PastDocuments:
         self._seed = seed
         self._lag = lag
         self._plain = asking or encoder
-        self._remembering = RememberingEncoder(self._plain, threads)
+        # A question comes up at every step, a quote at most of them.
+        self._remembering = RememberingEncoder(AloneEncoder(self._plain, threads), kept=KEPT_TEXTS)
         self._prefer_newer = prefer_newer
         self._tools = tools or Tools(encoder=encoder)
         self._report = report

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from steelyard.candidates import CANDIDATES
+from steelyard.models.remembering import RememberingEncoder
 from steelyard.schema.errors import UserError
 from steelyard.schema.outputs import Request
 from steelyard.schema.scope import Scope
@@ -15,7 +16,6 @@ from steelyard.schema.serving import InForce
 from steelyard.serving.current import Current
 from steelyard.serving.pipeline import LoadedPart, Pipeline
 from steelyard.serving.pulse import Pulse
-from steelyard.serving.remembering import RememberingEncoder
 from steelyard.workspace.answering import version_for
 from steelyard.workspace.parts import Parts
 

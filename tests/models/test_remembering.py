@@ -9,7 +9,7 @@ import numpy as np
 
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.interface import Vectors
-from steelyard.serving.remembering import RememberingEncoder
+from steelyard.models.remembering import RememberingEncoder
 
 
 class Counting(FakeEncoder):

@@ -1,4 +1,4 @@
-"""Remembers the vectors of the last questions: every part of a pipeline embeds the same message."""
+"""Remembers the vectors of the last texts: every part of a pipeline embeds the same message, every step of a replay the same questions."""
 
 from __future__ import annotations
 
