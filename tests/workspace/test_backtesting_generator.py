@@ -8,6 +8,7 @@ import re
 import pytest
 
 from candidates.scripted_generator import fenced
+from evaluation.planted_worlds import TOWNS as ALL_TOWNS
 from models.openai_simulator import simulator
 from steelyard.components.grounding import sentences_of
 from steelyard.models.call_ledger import CallLedger
@@ -16,23 +17,7 @@ from steelyard.schema.generation import Message
 from steelyard.workspace import Workspace
 from steelyard.workspace.backtesting import BacktestPlan
 
-TOWNS = (
-    "Basel",
-    "Cairo",
-    "Delhi",
-    "Essen",
-    "Fargo",
-    "Genoa",
-    "Hanoi",
-    "Izmir",
-    "Jaffa",
-    "Kyoto",
-    "Lagos",
-    "Malmo",
-    "Oslo",
-    "Porto",
-    "Riga",
-)
+TOWNS = ALL_TOWNS[:15]
 TOPICS = ("opening fee", "seat limit")
 MONTHS = ("2025-01-01", "2025-02-01", "2025-03-01")
 CHANGED = 2
