@@ -65,14 +65,17 @@ def backtest(rows: Sequence[Row]) -> list[Table]:
 
 
 def conclusions(rows: Sequence[Row], images: Path) -> str:
-    """For each history its chart, and why its cheapest candidate was that."""
+    """For each history its chart with what its marks mean, and why its cheapest candidate was that."""
+    from steelyard.decision.ageing_chart import ageing_marks
+
     parts = []
     for row in rows:
         if "series" in row:
             name = row["history"]
             if (images / f"ageing-{name}.svg").is_file():
                 parts.append(f"![How each candidate would have aged on {name}](images/ageing-{name}.svg)")
-            parts.append(f"`{name}`: `{row['best']}` was the cheapest, because {row['because']}.")
+            why = f"`{name}`: `{row['best']}` was the cheapest, because {row['because']}."
+            parts.append(f"{why} {ageing_marks(row['series'])}")
     return "\n\n".join(parts)
 
 

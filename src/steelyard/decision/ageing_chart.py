@@ -44,6 +44,7 @@ def ageing_chart(ageing: Mapping[str, Any], size: str, *, legend: bool = False) 
             orient="bottom",
             title=None,
             columns=2,
+            columnPadding=28,
             symbolType="stroke",
             symbolSize=400,
             symbolOpacity=1,
@@ -91,13 +92,18 @@ def ageing_sentence(ageing: Mapping[str, Any]) -> str:
     """From when to when, on how many questions, and where they come from; the marks and the lines that coincide explained."""
     every = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly", "year": "yearly"}
     how = every.get(str(ageing["every"]), str(ageing["every"]))
+    return (
+        f"The documents' own past from {ageing['begin']} to {ageing['end']}, in {how} steps, {ageing['facts']} questions "
+        f"({ageing['questions_from']}). {ageing_marks(ageing)}"
+    )
+
+
+def ageing_marks(ageing: Mapping[str, Any]) -> str:
+    """What the ticks, the lettered lines and the lines that coincide mean in the chart of a backtest."""
     events = [f"{letter}, {one['date']}, {one['what']}" for letter, one in _lettered(ageing)]
     marked = f" Dotted lines: {'; '.join(events)}." if events else ""
     same = "".join(f" The line of {other} is that of {name} too." for name, other in _coinciding(ageing).items())
-    return (
-        f"The documents' own past from {ageing['begin']} to {ageing['end']}, in {how} steps, {ageing['facts']} questions "
-        f"({ageing['questions_from']}). Ticks mark trainings.{marked}{same}"
-    )
+    return f"Ticks mark trainings.{marked}{same}"
 
 
 def _rows(ageing: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
