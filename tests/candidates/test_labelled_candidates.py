@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Tools
+from steelyard.components.linear_head import LinearHead
 from steelyard.models.fake import FakeEncoder
 from steelyard.schema.errors import ModelError, NotFittedError, UserError
 from steelyard.schema.items import Item
@@ -221,6 +223,25 @@ def test_closed_book_knows_what_it_was_taught_and_cites_nothing():
     assert sum(out.text == item.answers[0] for item, out in known) >= 0.7 * len(known)
     assert any(out.abstained for item, out in zip(holdout, outputs, strict=True) if not item.answerable)
     assert all(out.citations == () and out.hits == () for out in outputs)
+
+
+def test_closed_book_chooses_its_settings_once_and_learns_all_rows_with_them(monkeypatch):
+    chosen = []
+    choose = LinearHead._choose
+    monkeypatch.setattr(LinearHead, "_choose", lambda *args: chosen.append(args) or choose(*args))
+    rows = questions()
+    train, validation = rows[::2], rows[1::2]
+    candidate = CANDIDATES.load("closed-book")(TOOLS).fit(train, validation)
+    assert len(chosen) == 1
+    # The head that chooses and learns again by itself is the same one.
+    parts = [
+        ([row.text for row in part], TOOLS.encoder.encode([row.text for row in part]), [row.answers[0] for row in part])
+        for part in ([row for row in some if row.answerable and row.answers] for some in (train, validation))
+    ]
+    whole = LinearHead(seed=TOOLS.seed).fit(*parts)
+    for row in rows:
+        expected = np.exp(whole.log_probabilities([row.text], TOOLS.encoder.encode([row.text])).max())
+        assert candidate.predict(Request(text=row.text), Scope()).probability == pytest.approx(expected, rel=1e-12)
 
 
 def test_closed_book_learns_what_held_last():

@@ -55,18 +55,22 @@ class ClosedBook:
                 code="candidate.no_rows",
             )
         known = [item for item in held if item.answerable and item.answers]
+        taught, choosing = self._labelled(rows), self._labelled(known)
+        head = LinearHead(seed=self._tools.seed, refit=False).fit(taught, choosing)
         self._threshold = 0.0
         if len(held) >= FEWEST_TO_CHOOSE:
-            # Unanswerable questions teach the head nothing, and the threshold most.
-            trial = LinearHead(seed=self._tools.seed, refit=False).fit(self._labelled(rows), self._labelled(known))
+            # Before it learns the held rows too. Unanswerable questions teach the head nothing, and the threshold most.
             texts = [item.text for item in held]
-            likely, said = _best(trial.log_probabilities(texts, self._tools.encoder.encode(texts)), trial.labels_)
+            likely, said = _best(head.log_probabilities(texts, self._tools.encoder.encode(texts)), head.labels_)
             right = [
                 item.answerable and bool(contains_answer(text, item.answers))
                 for item, text in zip(held, said, strict=True)
             ]
             self._threshold = fit_threshold(likely, np.array(right, dtype=bool))
-        self._head = LinearHead(seed=self._tools.seed).fit(self._labelled(rows), self._labelled(known))
+        if known:
+            vectors = np.concatenate([taught[1], choosing[1]])
+            head.fit_again([*taught[0], *choosing[0]], vectors, [*taught[2], *choosing[2]])
+        self._head = head
         return self
 
     def predict(self, request: Request, scope: Scope) -> Output:

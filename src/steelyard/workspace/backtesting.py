@@ -28,7 +28,7 @@ from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.items import Approach
 from steelyard.schema.progress import Report
 from steelyard.workspace.aged import kept_path
-from steelyard.workspace.fingerprint import code_fingerprint
+from steelyard.workspace.fingerprint import PARTS_OF_A_REPLAY, code_fingerprint
 from steelyard.workspace.ingesting import ingest_settings, source_rules
 from steelyard.workspace.one_thread import one_blas_thread
 from steelyard.workspace.pasts import pasts_of
@@ -237,7 +237,8 @@ def _key(
             digest.update(repr((fact.name, fact.text, fact.others, sorted(fact.groups), rows)).encode())
     settings = parts.settings
     digest.update(repr((settings.corpus, settings.models, settings.sources, settings.measure.seed)).encode())
-    digest.update(repr((plan.lag, plan.every, steps[0], code_fingerprint(), parts.toolbox.encoder.name)).encode())
+    code = code_fingerprint(*PARTS_OF_A_REPLAY)
+    digest.update(repr((plan.lag, plan.every, steps[0], code, parts.toolbox.encoder.name)).encode())
     for path, past in sorted(pasts.items()):
         digest.update(repr((path, getattr(past, "changes", ()))).encode())
     return digest.hexdigest()[:16]

@@ -14,6 +14,19 @@ from steelyard.version import __version__
 PARTS_OF_A_RESULT = ("candidates", "components", "dataset", "metrics", "models", "stores", "corpus")
 """Rooms whose code can change what a fit or a run gives."""
 
+PARTS_OF_A_MEASUREMENT = (
+    "evaluation/run.py",
+    "evaluation/scoring.py",
+    "evaluation/refresh.py",
+    "evaluation/systems.py",
+)
+"""Code that asks and scores for `weigh`."""
+
+PARTS_OF_A_REPLAY = tuple(f"evaluation/{name}.py" for name in ("ageing", "alone", "asking", "dated", "past_documents"))
+"""Code that asks a replay's questions; how its answers are judged is not among it, for that is done anew each time."""
+
+PACKAGE = Path(__file__).parents[1]
+
 
 PARTS_IN_FILES = frozenset({".py", ".j2"})
 """Code, and prompts."""
@@ -25,15 +38,17 @@ def fingerprint(**parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-@lru_cache(maxsize=1)
-def code_fingerprint() -> str:
-    """SHA-256 of the code behind results: an edited candidate is fitted and measured again without a version bump."""
-    package = Path(__file__).parents[1]
+@lru_cache(maxsize=8)
+def code_fingerprint(*more: str) -> str:
+    """SHA-256 of the code behind results: an edited candidate is fitted and measured again without a version bump.
+
+    `more` are files of other rooms that a result follows from as well, by their path in the package.
+    """
     whole = hashlib.sha256()
-    for room in PARTS_OF_A_RESULT:
-        for path in sorted(one for one in (package / room).rglob("*") if one.suffix in PARTS_IN_FILES):
-            whole.update(path.relative_to(package).as_posix().encode())
-            whole.update(path.read_bytes())
+    rooms = (one for room in PARTS_OF_A_RESULT for one in sorted((PACKAGE / room).rglob("*")))
+    for path in (*(one for one in rooms if one.suffix in PARTS_IN_FILES), *(PACKAGE / name for name in more)):
+        whole.update(path.relative_to(PACKAGE).as_posix().encode())
+        whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
 
 
@@ -47,12 +62,10 @@ def code_version() -> str:
 
 
 def _commit() -> str:
-    package = Path(__file__).parents[1]
-
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False, timeout=10
+                ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=False, timeout=10
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

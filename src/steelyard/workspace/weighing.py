@@ -32,7 +32,7 @@ from steelyard.schema.scope import EVERYONE
 from steelyard.schema.weighing import ComponentResult
 from steelyard.workspace.aged import kept_backtest, measured_updates
 from steelyard.workspace.examples import Examples
-from steelyard.workspace.fingerprint import code_fingerprint, fingerprint
+from steelyard.workspace.fingerprint import PARTS_OF_A_MEASUREMENT, code_fingerprint, fingerprint
 from steelyard.workspace.paths import write_whole
 from steelyard.workspace.toolbox import Toolbox
 from steelyard.workspace.training import Training
@@ -343,13 +343,7 @@ def _on_request(component: str, settings: ComponentSettings, names: Sequence[str
 
 def evaluation_fingerprint() -> str:
     """Hash of the code that scores, so that a changed metric is measured again."""
-    import hashlib
-
-    package = Path(__file__).parents[1]
-    whole = hashlib.sha256(code_fingerprint().encode())
-    for name in ("evaluation/run.py", "evaluation/scoring.py", "evaluation/refresh.py", "evaluation/systems.py"):
-        whole.update((package / name).read_bytes())
-    return whole.hexdigest()[:16]
+    return code_fingerprint(*PARTS_OF_A_MEASUREMENT)
 
 
 def _with_one_edit(train: Sequence[Item]) -> tuple[Item, ...]:
