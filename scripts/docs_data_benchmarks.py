@@ -1,4 +1,4 @@
-"""The tables of the benchmarks on labelled data, for docs/benchmarks.md."""
+"""The tables of the benchmarks on labelled data and on money, for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -79,4 +79,14 @@ def data(rows: Sequence[Row]) -> list[Table]:
     return [(("", "step", "rows:", "seconds:", "MB on disk then:"), lines)]
 
 
-TABLES = {"labels": labels, "curves": curves, "data": data}
+def money(rows: Sequence[Row]) -> list[Table]:
+    """Milliseconds of what is drawn, priced and decided."""
+    lines = []
+    for row in rows:
+        draws = row.get("draws")
+        each = "–" if draws is None else f"{row['seconds'] / draws * 1e6:,.1f}"
+        lines.append((row["step"], "–" if draws is None else f"{draws:,}", f"{row['seconds'] * 1000:,.1f}", each))
+    return [(("", "draws:", "ms:", "µs a draw:"), lines)]
+
+
+TABLES = {"labels": labels, "curves": curves, "data": data, "money": money}

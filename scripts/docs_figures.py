@@ -319,6 +319,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-freshness": bench("freshness"),
     "bench-gates": bench("gates"),
     "bench-labels": bench("labels"),
+    "bench-money": bench("money"),
     "bench-lexical": bench_lexical,
     "bench-rag-tuned": bench("rag-tuned"),
     "bench-retrieval": bench("retrieval"),

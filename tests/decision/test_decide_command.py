@@ -34,12 +34,6 @@ def test_facts_file_gives_the_json_of_the_contract(facts_file):
     assert tree["components"]["main"]["recommendation"] == "rag"
 
 
-def test_a_facts_file_is_decided_in_two_seconds(facts_file):
-    begun = monotonic()
-    run("--facts", str(facts_file), "--json")
-    assert monotonic() - begun < 6  # 0.8 s on an idle machine, held to under 2 s there; room for a busy one
-
-
 def test_not_enough_evidence_is_an_answer_and_exits_zero():
     done = run("--behaviour", "style", "--json")
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, str] = {
     "data": "steelyard.evaluation.bench_data:bench_data",
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "backtest": "steelyard.evaluation.bench_backtest:bench_backtest",
+    "money": "steelyard.evaluation.bench_money:bench_money",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "canary": "steelyard.evaluation.bench_canary:bench_canary",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",
@@ -44,7 +45,7 @@ BENCHMARKS: Mapping[str, str] = {
 }
 
 PLANTED = ("data", "statistics", "gates", "canary", "audit", "durability", "freshness", "store", "store-large")
-NEED_NO_DATA = frozenset({*PLANTED, "generate", "serve", "page", "lora", "foresight"})
+NEED_NO_DATA = frozenset({*PLANTED, "money", "generate", "serve", "page", "lora", "foresight"})
 """Benchmarks whose truth is planted."""
 
 WITH_PEERS = frozenset({"store", "store-large", "ingest", "serve", "finetune"})
