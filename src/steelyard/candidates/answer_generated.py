@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,6 +149,12 @@ class GeneratedAnswer:
         self._check = GroundingCheck(self._tools.encoder, float(meta["support"]), self._tools.unsupported)
         self._decliner = Decliner(arrays["decline"], float(meta["decline_below"]))
         return self
+
+    def on(self, search: Search) -> Self:
+        """See `OnDocuments.on`."""
+        other = copy(self)
+        other._tools = replace(self._tools, search=search)
+        return other
 
     @property
     def _prompt(self) -> Prompt:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -157,6 +158,12 @@ class RagAnswer:
         reader = Reader(self._tools.encoder, weights, tokens=tokens, scorer=PairScorer.from_arrays(arrays))
         self._fitted = _Fitted(float(meta["dense_weight"]), reader, decliner, str(meta["level"]), meta["notes"])
         return self
+
+    def on(self, search: Search) -> Self:
+        """See `OnDocuments.on`."""
+        other = copy(self)
+        other._tools = replace(self._tools, search=search)
+        return other
 
     def _require(self) -> _Fitted:
         if self._fitted is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -220,6 +222,12 @@ class LoraRaft(SpokenAnswer):
         return GroundingCheck(self._tools.encoder, unsupported=self._tools.unsupported).check(
             claims_of(said.text), hits
         )
+
+    def on(self, search: Search) -> Self:
+        """See `OnDocuments.on`."""
+        other = copy(self)
+        other._tools = replace(self._tools, search=search)
+        return other
 
     def _search(self) -> Search:
         if self._tools.search is None:

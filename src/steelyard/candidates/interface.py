@@ -126,3 +126,11 @@ class Streaming(Protocol):
 
     def stream(self, request: Request, scope: Scope) -> Iterator[str | Output]:
         """Pieces of the text in order, then the output; the pieces together are the output's text. Otherwise as `Candidate.predict`."""
+
+
+@runtime_checkable
+class OnDocuments(Protocol):
+    """A candidate that answers from documents, and that the same fit answers on any generation of them: it is loaded once for all."""
+
+    def on(self, search: Search) -> Self:
+        """This candidate, fitted or not, on another generation; what it keeps in memory is shared, so it costs next to nothing."""

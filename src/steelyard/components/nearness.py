@@ -47,7 +47,8 @@ class ByVectors:
         """See `Nearness.compare`."""
         kept, missing = self._kept.known(texts)
         asked, *fresh = self._encoder.encode([question, *missing])
-        kept |= self._kept.put_all(missing, fresh)
+        # Copies: a row of what was encoded together would keep all of it in memory.
+        kept |= self._kept.put_all(missing, [vector.copy() for vector in fresh])
         found = np.stack([kept[text] for text in texts]) @ asked
         return found.astype(np.float64), np.zeros(len(texts))
 
@@ -55,7 +56,7 @@ class ByVectors:
         """See `Nearness.keep`."""
         missing = self._kept.known(texts)[1]
         if missing:
-            self._kept.put_all(missing, list(self._encoder.encode(missing)))
+            self._kept.put_all(missing, [vector.copy() for vector in self._encoder.encode(missing)])
 
 
 class ByTokens:
@@ -107,7 +108,7 @@ _lock = Lock()
 
 
 def _small(vectors: Vectors, tokens: Sequence[Vectors]) -> list[Key]:
-    return [(vector, own.astype(np.float16)) for vector, own in zip(vectors, tokens, strict=True)]
+    return [(vector.copy(), own.astype(np.float16)) for vector, own in zip(vectors, tokens, strict=True)]
 
 
 def _mean_nearest(words: NDArray[np.float32], own: NDArray[np.float16]) -> float:

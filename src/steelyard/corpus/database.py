@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
+from weakref import WeakSet
 
 from steelyard.schema.errors import StoreError
 
@@ -79,8 +80,18 @@ class Cursor(sqlite3.Cursor):
             _raise_named(self.connection, error)
 
 
+class _OfThread:
+    """The connection of one thread, which alone holds this: closed when the thread ends, however many a server begins and ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Database:
-    """An SQLite database in WAL mode, brought up to date when opened.
+    """An SQLite database in WAL mode, brought up to date when opened; every thread has a connection of its own, closed when it ends.
 
     `migrations` are SQL scripts; each is applied once, in order, and recorded. `synchronous` FULL survives a power cut; NORMAL may
     lose the last transactions then, and suits a cache. What is deleted is overwritten with zeros at once (`secure_delete`).
@@ -90,7 +101,7 @@ class Database:
         self.path = path
         self._synchronous = synchronous
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: WeakSet[_OfThread] = WeakSet()
         self._guard = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._migrate(migrations)
@@ -114,9 +125,9 @@ class Database:
                 found.execute("PRAGMA secure_delete = ON")
             except sqlite3.DatabaseError as error:
                 raise broken(self.path, error) from error
-            self._local.connection = found
+            self._local.connection, self._local.held = found, _OfThread(made)
             with self._guard:
-                self._open.append(found)
+                self._open.add(self._local.held)
         return found
 
     def named(self, query: str, column: str, names: Collection[str] | None) -> list[Any]:
@@ -182,9 +193,9 @@ class Database:
     def close(self) -> None:
         """Close every thread's connection; the object can be used again and opens new ones."""
         with self._guard:
-            connections, self._open = self._open, []
-        for connection in connections:
-            connection.close()
+            held, self._open = list(self._open), WeakSet()
+        for one in held:
+            one.connection.close()
         self._local = threading.local()
 
     def _migrate(self, migrations: Sequence[str]) -> None:

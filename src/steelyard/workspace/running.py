@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from steelyard.candidates import CANDIDATES
+from steelyard.candidates.interface import OnDocuments, Search
 from steelyard.models.remembering import RememberingEncoder
 from steelyard.schema.errors import UserError
 from steelyard.schema.outputs import Request
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from steelyard.config import Settings
     from steelyard.workspace.paths import State
 
-KEPT_PARTS = 12
-"""Loaded versions that are kept: those of the release in force, of the one before, and of a few generations."""
+KEPT_VERSIONS = 3
+"""Loaded versions of a component that are kept: the one in force, the one before it, and one on trial. One that answers from documents
+is loaded once for all generations of them."""
 
 WARM_UP = "warm up"
 
@@ -37,6 +39,7 @@ class Running:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        # By component, candidate and version, and by generation where a candidate from elsewhere is not `OnDocuments`.
         self._loaded: OrderedDict[tuple[str, str, int, int | None], LoadedPart] = OrderedDict()
         self._guard = Lock()
         state = parts.state
@@ -66,7 +69,12 @@ class Running:
             toolbox.__dict__.pop("store", None)
             with self._guard:
                 self._loaded.clear()
-        return self._made(wanted)
+        made = self._made(wanted)
+        for part in made.parts.values():
+            if CANDIDATES.part(part.record.candidate).needs != "generator":  # its calls are paid for
+                # What the first call reads is read now, so that no request waits for it.
+                part.candidate.predict(Request(text=WARM_UP), Scope())
+        return made
 
     def at(self, line: Pipeline, generation: int) -> Pipeline:
         """The same versions on another generation, for a question about the past; who may see what is asked of the rules of now.
@@ -83,7 +91,9 @@ class Running:
     def _made(self, wanted: InForce) -> Pipeline:
         toolbox = self.parts.toolbox
         search = toolbox.search(toolbox.encoder, wanted.generation) if wanted.generation else None
-        loaded = {name: self._part(name, candidate, version, wanted) for name, candidate, version in wanted.versions}
+        loaded = {
+            name: self._part(name, candidate, version, wanted, search) for name, candidate, version in wanted.versions
+        }
         return Pipeline(
             wanted,
             loaded,
@@ -97,26 +107,32 @@ class Running:
         self._pulse.close()
         self.parts.toolbox.close()
 
-    def _part(self, component: str, candidate: str, version: int, wanted: InForce) -> LoadedPart:
-        needs = CANDIDATES.part(candidate)
-        on = wanted.generation if needs.needs_documents else None
-        key = (component, candidate, version, on)
-        with self._guard:
-            found = self._loaded.get(key)
+    def _part(self, component: str, candidate: str, version: int, wanted: InForce, search: Search | None) -> LoadedPart:
+        on = wanted.generation if CANDIDATES.part(candidate).needs_documents else None
+        found = self._known(component, candidate, version, None) or self._known(component, candidate, version, on)
         if found is None:
             record = self.parts.registry.get(component, candidate, version)
             made = self.parts.training.load(record, on)
-            task = self.parts.examples.component(component).task
-            if needs.needs != "generator":  # its calls are paid for
-                # What the first call loads is loaded now, so that no request waits for it.
-                made.predict(Request(text=WARM_UP), Scope())
-            found = LoadedPart(record=record, task=task, candidate=made)
+            found = LoadedPart(record=record, task=self.parts.examples.component(component).task, candidate=made)
+            self._keep((component, candidate, version, None if isinstance(made, OnDocuments) else on), found)
+        if search is None or not isinstance(found.candidate, OnDocuments):
+            return found
+        return replace(found, candidate=found.candidate.on(search))
+
+    def _known(self, component: str, candidate: str, version: int, on: int | None) -> LoadedPart | None:
+        key = (component, candidate, version, on)
         with self._guard:
-            self._loaded[key] = found
-            self._loaded.move_to_end(key)
-            while len(self._loaded) > KEPT_PARTS:
-                self._loaded.popitem(last=False)
+            found = self._loaded.get(key)
+            if found is not None:
+                self._loaded.move_to_end(key)
         return found
+
+    def _keep(self, key: tuple[str, str, int, int | None], part: LoadedPart) -> None:
+        with self._guard:
+            self._loaded[key] = part
+            own = [one for one in self._loaded if one[0] == key[0]]
+            for one in own[:-KEPT_VERSIONS]:
+                del self._loaded[one]
 
 
 def in_force(parts: Parts) -> InForce:
