@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,55 @@ def test_every_planted_problem_is_found_at_once_with_row_and_remedy(tool_library
     assert all(finding.remedy for finding in findings)
     severities = [finding.severity for finding in findings]
     assert severities == sorted(severities, key=("error", "warning", "note").index)
+
+
+def test_approved_replies_of_another_form_than_the_settings_ask_for_are_named_row_by_row(tool_library: Path) -> None:
+    replies = tool_library / "replies.jsonl"
+    replies.write_text(replies.read_text("utf-8").replace("Hello {name}, we have", "Hi {name}, we have"), "utf-8")
+    rows = read_items(replies, "write").items
+    strangers = [row for row, item in enumerate(rows, start=1) if (item.output or "").startswith("Hi ")]
+    # A place is no word: that replies are right shows that their places were filled.
+    _with_format(tool_library, "'Hello [A-Za-z]+, .*'")
+
+    found = [one for one in Workspace(tool_library).check() if one.code == "dataset.reply_format"]
+
+    assert strangers
+    assert [(one.file, one.row, one.field) for one in found] == [("replies.jsonl", row, "output") for row in strangers]
+    assert found[0].severity == "warning"
+    assert "[components.reply]" in found[0].remedy
+
+
+def test_places_are_filled_before_a_reply_is_held_against_a_json_schema(tool_library: Path) -> None:
+    rows = [json.loads(line) for line in (tool_library / "replies.jsonl").read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["output"] = json.dumps({"text": row["output"]})
+    (tool_library / "replies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    short = {"type": "object", "properties": {"text": {"type": "string", "not": {"pattern": "[{]name[}]"}}}}
+    (tool_library / "reply.json").write_text(json.dumps(short), encoding="utf-8")
+    _with_format(tool_library, '"reply.json"')
+
+    assert "dataset.reply_format" not in _by_code(Workspace(tool_library).check())
+
+    # Another schema is another question: what was found before is not told again.
+    (tool_library / "reply.json").write_text('{"required": ["title"]}', encoding="utf-8")
+    assert "dataset.reply_format" in _by_code(Workspace(tool_library).check())
+
+
+@pytest.mark.parametrize("format_", ["'Hello ('", '"reply.json"'], ids=["expression", "schema"])
+def test_a_format_that_cannot_be_read_is_a_finding_before_anything_is_weighed(tool_library: Path, format_: str) -> None:
+    (tool_library / "reply.json").write_text('{"type": 7}', encoding="utf-8")
+    _with_format(tool_library, format_)
+
+    found = _by_code(Workspace(tool_library).check())["metrics.bad_format"]
+
+    assert found.severity == "error"
+    assert found.remedy
+
+
+def _with_format(workspace: Path, format_: str) -> None:
+    replace_in(
+        workspace / "steelyard.toml", 'examples = "replies.jsonl"', f'examples = "replies.jsonl"\nformat = {format_}'
+    )
 
 
 def test_a_missing_file_is_one_finding_among_the_others(tool_library: Path) -> None:

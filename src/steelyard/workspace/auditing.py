@@ -14,7 +14,8 @@ from steelyard.config import ComponentSettings, Settings
 from steelyard.dataset.checks import capped, check_items, check_split
 from steelyard.dataset.label_errors import SUSPECT, suspect_findings
 from steelyard.dataset.rows import Kind, scan_items
-from steelyard.schema.errors import MissingExtraError, SteelyardError, UserError
+from steelyard.metrics.writing import ReplyFormat, filled
+from steelyard.schema.errors import ConfigError, MissingExtraError, SteelyardError, UserError
 from steelyard.schema.findings import Finding
 from steelyard.schema.items import Item
 from steelyard.schema.progress import Report
@@ -68,6 +69,7 @@ class Audit:
         plain += self._findings_beside(settings)
         report(stage, 1, 3)
         many = self._audited(name, items, plain, lambda done: report(stage, done, 3))
+        many += self._of_format(name, settings, items)
         complete = True
         if settings.task == "classify" and items:
             labels, complete = self._label_errors(name, items, review, report)
@@ -168,10 +170,37 @@ class Audit:
 
     def _findings_beside(self, settings: ComponentSettings) -> list[Finding]:
         """What is wrong with the files that a component names beside its rows."""
-        found = [_no_file(file) for file in files_beside(settings) if not (self._folder / file).is_file()]
+        found = [_no_file(file) for file in self._absent(settings)]
         if settings.neutral is not None and not found:
             found += read_rewrites(self._folder / settings.neutral, settings.neutral)[1]
         return found
+
+    def _of_format(self, name: str, settings: ComponentSettings, items: Sequence[Item]) -> list[Finding]:
+        """Approved replies that have not the format that every reply must have, or what is wrong with the format itself."""
+        file = self._examples.file_of(name)
+        if settings.task != "write" or not settings.format or self._absent(settings):
+            return []
+        try:
+            wanted = ReplyFormat(settings.format, self._folder)
+        except ConfigError as error:
+            return [_of_error(error, error.where or "steelyard.toml")]
+        return [
+            Finding(
+                code="dataset.reply_format",
+                severity="warning",
+                message="the approved reply, its places filled, has not the component's `format`.",
+                remedy=f"Correct the reply, or `format` under [components.{name}]: writers that repeat it score as invalid.",
+                file=file,
+                row=item.row,
+                field="output",
+            )
+            for item in items
+            if not wanted.allows(filled(item.output or "", item.slots))
+        ]
+
+    def _absent(self, settings: ComponentSettings) -> list[str]:
+        """Files that a component names beside its rows and that are not there."""
+        return [file for file in files_beside(settings) if not (self._folder / file).is_file()]
 
     def _findings_of_cases(self, file: str) -> tuple[Sequence[Item], list[Finding]]:
         """Problems of the end-to-end cases; a case that a component learns from is a leak like any other."""
