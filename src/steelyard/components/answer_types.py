@@ -38,12 +38,12 @@ _ASKED = (
     ("way", r"^how (?:do|can|does|did|should|to|would|was|were|is)\b|\bhow (?:do|can|should) (?:i|we|you)\b"),
 )
 
-_HELD: dict[str, Callable[[str], float]] = {}
+_HELD: dict[str, Callable[[str], bool]] = {}
 
 
-def _holds_pattern(pattern: str, flags: int = re.IGNORECASE) -> Callable[[str], float]:
+def _holds_pattern(pattern: str, flags: int = re.IGNORECASE) -> Callable[[str], bool]:
     compiled = re.compile(pattern, flags)
-    return lambda text: float(bool(compiled.search(text)))
+    return lambda text: compiled.search(text) is not None
 
 
 _ASKED_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _ASKED)
@@ -87,6 +87,11 @@ def holds(kinds: tuple[str, ...], text: str) -> float:
     (1.0, 0.5)
     """
     for place, kind in enumerate(kinds):
-        if _HELD[kind](text):
+        if holding(kind, text):
             return 1.0 if place == 0 else 0.5
     return 0.0
+
+
+def holding(kind: str, text: str) -> bool:
+    """Whether `text` holds a value of this kind, one of those that `asked_types` gives."""
+    return _HELD[kind](text)

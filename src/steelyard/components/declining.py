@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -30,11 +31,14 @@ FOLDS = 5
 REGULARISATION = 0.1  # scikit-learn's C on standardised features: sets of 50 questions must not overfit 20 of them
 _MOST_MARGIN = 2.0
 
+KEPT_PASSAGES = 1_000
+"""Passages whose terms are remembered, 5 kB each: the same few are found again and again."""
+
 
 def evidence_features(question: str, hits: Sequence[Hit], reading: Reading) -> Matrix:
     """EVIDENCE of one reading; float64, (features,). `hits` are those it was read from, best first."""
     asked = frozenset(terms(question))
-    seen = frozenset(term for hit in hits[:FIRST_HITS] for term in terms(hit.passage.search_text))
+    seen = frozenset[str]().union(*(_words_of(hit.passage.search_text) for hit in hits[:FIRST_HITS]))
     similar = [value for hit in hits for name, value in hit.parts if name == DENSE]
     best, third = hits[0].score, hits[min(FIRST_HITS, len(hits)) - 1].score
     return np.array(
@@ -49,6 +53,11 @@ def evidence_features(question: str, hits: Sequence[Hit], reading: Reading) -> M
         ],
         dtype=np.float64,
     )
+
+
+@lru_cache(maxsize=KEPT_PASSAGES)
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(terms(text))
 
 
 class Decliner:

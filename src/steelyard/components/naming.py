@@ -37,6 +37,10 @@ class Named:
     date: str = ""
 
 
+NOT_NAMED = (0.0,) * 7
+"""The features of a quote that stands in no row or entry and under no key, whatever is asked: most quotes of prose."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asking:
     """What a question names: its words as they are written, their stems, and the initials of its words in a row.
@@ -72,6 +76,8 @@ class Asking:
 
         `newest` is of `newest_of` for the document of the quote.
         """
+        if not (named.names or named.keys or named.date):
+            return NOT_NAMED
         said = self.says(named)
         key = max((self._key(whole, stems, self.stems) for whole, stems in named.keys), default=0.0)
         return (

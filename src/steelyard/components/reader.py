@@ -6,13 +6,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.components.answer_types import asked_types, holds
+from steelyard.components.answer_types import asked_types, holding
 from steelyard.components.naming import Asking, Named, naming, newest_of
 from steelyard.components.nearness import ByTokens, ByVectors, Latest, Nearness
 from steelyard.components.quotes import Quote, Span, completed, in_words, spans_of
@@ -109,7 +109,8 @@ class Reading:
 class _Laid:
     """A passage laid out for reading; one entry for each span. `introduced` and `above` hold the terms of the quote as well.
 
-    `headed` holds the terms of the title and the headings, and those that name them in front matter.
+    `headed` holds the terms of the title and the headings, and those that name them in front matter. `values` are the texts in which a
+    value that was asked for is looked for.
     """
 
     headed: frozenset[str]
@@ -122,6 +123,18 @@ class _Laid:
     above: tuple[frozenset[str], ...]
     near: tuple[frozenset[str], ...]
     named: tuple[Named, ...]
+    values: tuple[str, ...]
+    held: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+
+    def holds(self, kinds: Sequence[str]) -> list[float]:
+        """`answer_types.holds` of every span; what a span holds is looked for once, by whichever question asks for its kind first."""
+        found = [0.0] * len(self.values)
+        for place, kind in reversed(list(enumerate(kinds))):
+            held = self.held.get(kind)
+            if held is None:
+                held = self.held[kind] = tuple(holding(kind, value) for value in self.values)
+            found = [(1.0 if place == 0 else 0.5) if has else before for has, before in zip(held, found, strict=True)]
+        return found
 
 
 class Reader:
@@ -282,10 +295,11 @@ def _lay_out(passage: Passage) -> _Laid:
         fresh = at == 0 or span.kind == "label"
         above.append(introduced[at] if fresh else introduced[at] | above[at - 1])
     near = [frozenset().union(introduced[at], *own[max(0, at - 1) : at + 2]) for at in range(len(spans))]
+    words = tuple(in_words(text, span) for span in spans)
     return _Laid(
         headed=headed | {"titl"},
         spans=spans,
-        words=tuple(in_words(text, span) for span in spans),
+        words=words,
         terms=tuple(own),
         pairs=tuple(frozenset(pairwise(bag)) for bag in ordered),
         stated=tuple(_stated(in_words(text, replace(span, lead=span.lead * (span.kind == "row")))) for span in spans),
@@ -293,6 +307,10 @@ def _lay_out(passage: Passage) -> _Laid:
         above=tuple(above),
         near=tuple(near),
         named=tuple(naming(text, span) for span in spans),
+        values=tuple(
+            said if span.kind == "row" else text[span.start : span.end]
+            for span, said in zip(spans, words, strict=True)
+        ),
     )
 
 
@@ -312,10 +330,11 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
     total = sum(len(one.spans) for one in laid)
     idf = {term: math.log(1.0 + total / (0.5 + frequency[term])) for term in wanted}
     # Sorted, because the order of a set differs between processes, and with it the last bit of a sum.
-    norm = sum(idf[term] for term in sorted(wanted)) or 1.0
+    weights = [(term, idf[term]) for term in sorted(wanted)]
+    norm = sum(weight for _, weight in weights) or 1.0
 
     def share(bag: frozenset[str]) -> float:
-        return sum(idf[term] for term in sorted(wanted & bag)) / norm
+        return sum([weight for term, weight in weights if term in bag]) / norm
 
     entries: dict[str, list[Named]] = {}
     for hit, one in zip(hits, laid, strict=True):
@@ -331,7 +350,7 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
             len(wanted_pairs & one.pairs[at]) / max(1, len(wanted_pairs)),
             hit.score / best if best > 0 else 1.0,
             1.0 / (1.0 + rank),
-            holds(kinds, one.words[at] if span.kind == "row" else hit.passage.text[span.start : span.end]),
+            held[at],
             float(bool(wanted & one.stated[at])),
             math.log1p(min(len(one.terms[at] - wanted), _MOST_NEW_TERMS)),
             math.log(span.end - span.start) - _TYPICAL_LOG_LENGTH,
@@ -341,6 +360,7 @@ def _lexical(question: str, hits: Sequence[Hit], laid: Sequence[_Laid]) -> Matri
             0.0,
         )
         for rank, (hit, one) in enumerate(zip(hits, laid, strict=True))
+        for held in (one.holds(kinds),)
         for at, span in enumerate(one.spans)
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
