@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
+from steelyard.components.nearness import ByVectors
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.interface import Vectors
 from steelyard.models.remembering import RememberingEncoder
+from steelyard.models.vector_cache import CachedEncoder
 
 
 class Counting(FakeEncoder):
@@ -45,6 +48,37 @@ def test_it_keeps_no_more_than_it_should() -> None:
     assert inner.texts == 100
     memory.encode(["0"])
     assert inner.texts == 101
+
+
+def test_what_was_embedded_to_fit_is_recalled_and_nothing_is_written(tmp_path: Path) -> None:
+    inner = Counting()
+    written = CachedEncoder(inner, tmp_path / "vectors.sqlite")
+    right = written.encode(["a quote", "another"])
+    memory = RememberingEncoder(inner, written=CachedEncoder(inner, tmp_path / "vectors.sqlite"))
+    found = memory.recall(["another", "a question", "a quote"])
+    assert inner.texts == 2
+    assert list(found) == ["another", "a quote"]
+    assert np.array_equal(found["a quote"], right[0])
+    memory.encode(["a question"])
+    assert memory.recall(["a question"]) == {}
+    assert RememberingEncoder(inner).recall(["a quote"]) == {}
+
+
+def test_a_damaged_file_of_vectors_costs_time_and_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "vectors.sqlite").write_bytes(b"no database" * 1000)
+    memory = RememberingEncoder(FakeEncoder(), written=CachedEncoder(FakeEncoder(), tmp_path / "vectors.sqlite"))
+    assert memory.recall(["a quote"]) == {}
+    near, _ = ByVectors(memory).compare("a question", ["a quote"])
+    assert np.array_equal(near, ByVectors(FakeEncoder()).compare("a question", ["a quote"])[0])
+
+
+def test_quotes_that_were_embedded_to_fit_are_not_embedded_again_to_serve(tmp_path: Path) -> None:
+    inner = Counting()
+    CachedEncoder(inner, tmp_path / "vectors.sqlite").encode(["a quote", "another"])
+    near = ByVectors(RememberingEncoder(inner, written=CachedEncoder(inner, tmp_path / "vectors.sqlite")))
+    found, _ = near.compare("a question", ["a quote", "new words", "another"])
+    assert inner.texts == 2 + len(["a question", "new words"])
+    assert np.array_equal(found, ByVectors(FakeEncoder()).compare("a question", ["a quote", "new words", "another"])[0])
 
 
 def test_many_threads_share_it() -> None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from steelyard.schema.corpus import Hit, Passage
 
@@ -17,6 +18,10 @@ ALIKE = 0.6
 """Share of three-word runs, of all that either has, in which two passages say the same but for what was edited."""
 
 RUN_WORDS = 3
+
+KEPT_TEXTS = (
+    1_000  # texts remembered with what is compared of them, 2 kB each: the same few passages are found again and again
+)
 
 _MARKS = dict.fromkeys(map(ord, "*`_|•·\"'“”‘’«»\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}"))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—"), "-")
@@ -85,6 +90,7 @@ def _newest_copy(hit: Hit) -> Hit:
     return replace(hit, passage=newest, copies=tuple(passage for passage in every if passage is not newest))
 
 
+@lru_cache(maxsize=KEPT_TEXTS)
 def _plain(text: str) -> str:
     folded = unicodedata.normalize("NFKC", _ITEM.sub("", text)).casefold().translate(_MARKS | _DASHES)
     return " ".join(folded.split())

@@ -42,7 +42,7 @@ def scaled(scores: Mapping[str, float]) -> dict[str, float]:
     {'a': 1.0, 'b': 0.25, 'c': 0.0}
     """
     best = max(scores.values(), default=0.0)
-    return {name: max(score, 0.0) / best if best > 0 else 0.0 for name, score in scores.items()}
+    return {name: score / best if score > 0.0 else 0.0 for name, score in scores.items()}
 
 
 def convex(lexical: Mapping[str, float], dense: Mapping[str, float], dense_weight: float) -> dict[str, float]:
@@ -52,15 +52,17 @@ def convex(lexical: Mapping[str, float], dense: Mapping[str, float], dense_weigh
         ValueError: `dense_weight` is not from 0 to 1.
 
     >>> convex({"a": 2.0, "b": 1.0}, {"b": 0.8}, 0.75)
-    {'a': 0.25, 'b': 0.875}
+    {'b': 0.875, 'a': 0.25}
     """
     if not 0.0 <= dense_weight <= 1.0:
         raise ValueError(f"dense_weight must be from 0 to 1, got {dense_weight}")
     by_words, by_meaning = scaled(lexical), scaled(dense)
-    return {
-        name: dense_weight * by_meaning.get(name, 0.0) + (1.0 - dense_weight) * by_words.get(name, 0.0)
-        for name in dict.fromkeys((*lexical, *dense))
-    }
+    rest = 1.0 - dense_weight
+    # A sum with 0 is exact, so a passage of one ranking alone needs no second look.
+    fused = {name: dense_weight * share for name, share in by_meaning.items()}
+    for name, share in by_words.items():
+        fused[name] = fused.get(name, 0.0) + rest * share
+    return fused
 
 
 def document_ranking(hits: Sequence[Hit]) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.models.interface import Encoder, TokenEncoder, Vectors
+from steelyard.models.interface import Encoder, Recalling, TokenEncoder, Vectors
 
 KEPT_VECTORS = 40_000  # 384 dimensions in float32: 60 MB
 KEPT_TEXTS = 2_500
@@ -45,7 +45,7 @@ class ByVectors:
 
     def compare(self, question: str, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Nearness.compare`."""
-        kept, missing = self._kept.known(texts)
+        kept, missing = self._known(texts)
         asked, *fresh = self._encoder.encode([question, *missing])
         # Copies: a row of what was encoded together would keep all of it in memory.
         kept |= self._kept.put_all(missing, [vector.copy() for vector in fresh])
@@ -54,9 +54,18 @@ class ByVectors:
 
     def keep(self, texts: Sequence[str]) -> None:
         """See `Nearness.keep`."""
-        missing = self._kept.known(texts)[1]
+        missing = self._known(texts)[1]
         if missing:
             self._kept.put_all(missing, [vector.copy() for vector in self._encoder.encode(missing)])
+
+    def _known(self, texts: Sequence[str]) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+        """See `Latest.known`; with what was embedded before this process began, when a version was fitted."""
+        kept, missing = self._kept.known(texts)
+        if missing and isinstance(self._encoder, Recalling):
+            found = self._encoder.recall(missing)
+            kept |= self._kept.put_all(list(found), list(found.values()))
+            missing = [text for text in missing if text not in found]
+        return kept, missing
 
 
 class ByTokens:

@@ -308,8 +308,7 @@ def _lay_out(passage: Passage) -> _Laid:
         near=tuple(near),
         named=tuple(naming(text, span) for span in spans),
         values=tuple(
-            said if span.kind == "row" else text[span.start : span.end]
-            for span, said in zip(spans, words, strict=True)
+            said if span.kind == "row" else text[span.start : span.end] for span, said in zip(spans, words, strict=True)
         ),
     )
 

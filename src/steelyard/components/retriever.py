@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import nsmallest
+from heapq import nlargest
 
 from steelyard.components.copies import distinct, newer_first
 from steelyard.components.fusion import DENSE, LEXICAL, convex
@@ -75,10 +75,10 @@ class Retriever:
         # Also of what words alone found: without its cosine it would be ranked as if it were the opposite of the question.
         pool = self.store.pool(text, vector, scope, max(POOL, depth), self.generation)
         scores = convex(pool.lexical, pool.dense, dense_weight)
-        # Rounded like the stores' own scores, so that equal texts tie.
-        ranked = ((-round(score, SCORE_DECIMALS), name) for name, score in scores.items())
-        best = nsmallest(depth, (one for one in ranked if one[0] < 0))
-        rounded = {name: -lowered for lowered, name in best}
+        # Rounded like the stores' own scores, so that equal texts tie; what rounding cannot bring among the best is left out first.
+        least = 0.0 if len(scores) <= depth else nlargest(depth, scores.values())[-1] - 10.0**-SCORE_DECIMALS
+        ranked = sorted((-round(score, SCORE_DECIMALS), name) for name, score in scores.items() if score >= least)
+        rounded = {name: -lowered for lowered, name in ranked[:depth] if lowered < 0}
         return [
             Hit(
                 passage=passage,

@@ -34,6 +34,14 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Recalling(Protocol):
+    """An encoder that knows where vectors of texts of the documents are kept already."""
+
+    def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors, (dim,) each, of those of `texts` that were embedded before, as `Encoder.encode` gives them; nothing is computed."""
+
+
+@runtime_checkable
 class TokenEncoder(Protocol):
     """An encoder that also gives the vector of every token, for comparing texts token by token."""
 

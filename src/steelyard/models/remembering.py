@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 
 from steelyard.models.interface import Encoder, Vectors
+from steelyard.models.vector_cache import CachedEncoder
 
 KEPT_TEXTS = 4096
 """Texts whose vectors are kept: 6 MiB at 384 dimensions."""
@@ -18,11 +19,13 @@ KEPT_TEXTS = 4096
 class RememberingEncoder:
     """An encoder in front of another that embeds a text once, as long as it is among the last `kept` texts.
 
-    Only the vectors are kept, under a hash of the text. Safe for many threads; only what the inner encoder does is metered.
+    Only the vectors are kept, under a hash of the text. Safe for many threads; only what the inner encoder does is metered. `written`
+    is where vectors of documents and labelled rows lie already, for `recall`.
     """
 
-    def __init__(self, inner: Encoder, kept: int = KEPT_TEXTS) -> None:
+    def __init__(self, inner: Encoder, kept: int = KEPT_TEXTS, written: CachedEncoder | None = None) -> None:
         self.inner = inner
+        self._written = written
         self._most = kept
         self._vectors: OrderedDict[bytes, Vectors] = OrderedDict()
         self._guard = Lock()
@@ -49,6 +52,10 @@ class RememberingEncoder:
             found |= zip(missing, self.inner.encode(list(missing.values())), strict=True)
             self._keep({key: found[key] for key in missing})
         return np.stack([found[key] for key in keys]) if keys else np.zeros((0, self.dim), dtype=np.float32)
+
+    def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """See `Recalling.recall`: what is written; what is only remembered is left to `encode`."""
+        return self._written.known(texts) if self._written is not None else {}
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""

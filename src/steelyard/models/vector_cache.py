@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from steelyard.models.interface import Encoder, Vectors
+
+log = logging.getLogger("steelyard.models")
 
 KEY_BYTES = 16
 READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 999
@@ -48,7 +51,7 @@ class CachedEncoder:
         What is done is kept when it is stopped.
         """
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES] for text in texts]
+        keys = list(map(_key, texts))
         with closing(self._open()) as database:
             known = self._read(database, list(dict.fromkeys(keys)))
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -63,6 +66,19 @@ class CachedEncoder:
         for row, key in enumerate(keys):
             vectors[row] = known[key]
         return vectors
+
+    def known(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors, (dim,) each, of those of `texts` that the file holds; nothing is computed. A file that cannot be read holds none."""
+        if not texts or not self.path.is_file():
+            return {}
+        keys = {text: _key(text) for text in texts}
+        try:
+            with closing(self._open()) as database:
+                known = self._read(database, list(dict.fromkeys(keys.values())))
+        except sqlite3.DatabaseError as error:
+            log.warning("%s cannot be read, so what it holds is embedded again: %s", self.path.name, error)
+            return {}
+        return {text: known[key] for text, key in keys.items() if key in known}
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Encoder.count_tokens`."""
@@ -94,6 +110,10 @@ class CachedEncoder:
         rows = [(self.name, key, vector.astype("<f4").tobytes()) for key, vector in fresh.items()]
         with database:
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
 def _silent(_done: int, _total: int) -> None:

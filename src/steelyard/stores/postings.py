@@ -140,8 +140,9 @@ def bm25(text: str, parts: Sequence[tuple[int, Postings]], view: View) -> tuple[
     scores = np.zeros(len(view.mask), dtype=np.float64)
     seen = len(view.rows)
     norms = K1 * B / _mean_length(parts, view)
+    masked = [(first, part, view.mask[first : first + len(part.lengths)]) for first, part in parts]
     for term, times in Counter(terms(text)).items():
-        found = [_entries(term, first, part, view) for first, part in parts]
+        found = [_entries(term, first, part, mask) for first, part, mask in masked]
         df = sum(len(rows) for rows, _, _ in found)
         weight = times * np.log1p((seen - df + 0.5) / (df + 0.5)) * (K1 + 1)
         for rows, tf, lengths in found:
@@ -150,20 +151,21 @@ def bm25(text: str, parts: Sequence[tuple[int, Postings]], view: View) -> tuple[
     return matching, scores[matching]
 
 
-def _entries(term: str, first: int, part: Postings, view: View) -> tuple[Numbers, NDArray[np.float64], Numbers]:
-    """The visible rows of a part that hold the term, how often, and their lengths."""
+def _entries(
+    term: str, first: int, part: Postings, mask: Mask
+) -> tuple[Numbers, NDArray[np.float64], NDArray[np.int32]]:
+    """The visible rows of a part that hold the term, how often, and their lengths; `mask` says which of its rows are visible."""
     number = part.vocabulary.get(term)
     if number is None:
-        return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=np.int64)
+        return _NO_ROWS, _NO_COUNTS, _NO_LENGTHS
     entries = slice(int(part.starts[number]), int(part.starts[number + 1]))
-    rows = np.asarray(part.rows[entries])
-    visible = np.flatnonzero(view.mask[first : first + len(part.lengths)][rows])
-    own = rows[visible]
-    return (
-        own.astype(np.int64) + first,
-        part.counts[entries][visible].astype(np.float64),
-        part.lengths[own].astype(np.int64),
-    )
+    rows, counts = part.rows[entries], part.counts[entries]
+    visible = mask.take(rows).nonzero()[0]
+    own = rows.take(visible)
+    return own.astype(np.int64) + first, counts.take(visible).astype(np.float64), part.lengths.take(own)
+
+
+_NO_ROWS, _NO_COUNTS, _NO_LENGTHS = np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=np.int32)
 
 
 def _mean_length(parts: Sequence[tuple[int, Postings]], view: View) -> float:

@@ -259,8 +259,10 @@ class Rows:
                 self._views.popitem(last=False)
         return view
 
-    def best(self, rows: Numbers, scores: NDArray[np.floating], k: int) -> list[tuple[int, float]]:
-        """The `k` best of `rows` with their rounded scores, best first, equal scores in passage-id order."""
+    def best(
+        self, rows: Numbers, scores: NDArray[np.floating], k: int, *, ordered: bool = True
+    ) -> list[tuple[int, float]]:
+        """The `k` best of `rows` with their rounded scores, best first, equal scores in passage-id order; else in no order."""
         if k <= 0 or not len(rows):
             return []
         places = np.arange(len(rows))
@@ -275,6 +277,8 @@ class Rows:
             kept = np.flatnonzero(rounded >= threshold)
             places, rounded = places[kept], rounded[kept]
         pairs = zip(rows[places].tolist(), rounded.tolist(), strict=True)
+        if not ordered and len(places) <= k:
+            return list(pairs)
         return sorted(pairs, key=lambda pair: (-pair[1], self.ids[pair[0]]))[:k]
 
     @staticmethod

@@ -72,7 +72,8 @@ class Snapshot:
     def pool(self, text: str, vector: Vectors, scope: Scope, k: int, generation: int) -> Pool:
         """See `Store.pool`."""
         view = self.rows.view(scope, generation)
-        by_words, by_meaning = self._by_words(text, view, k), self._by_meaning(vector, view, k)
+        by_words = self._by_words(text, view, k, ordered=False)
+        by_meaning = self._by_meaning(vector, view, k, ordered=False)
         known = {row for row, _ in by_meaning}
         others = [row for row, _ in by_words if row not in known]
         by_meaning += zip(others, self._cosines(vector, others), strict=True)
@@ -129,13 +130,13 @@ class Snapshot:
     def _hit(self, row: int, score: float, part: str) -> Hit:
         return Hit(passage=self.passage(row), score=score, parts=((part, score),))
 
-    def _by_words(self, text: str, view: View, k: int) -> list[tuple[int, float]]:
+    def _by_words(self, text: str, view: View, k: int, *, ordered: bool = True) -> list[tuple[int, float]]:
         if k <= 0 or not len(view.rows):
             return []
         found, scores = bm25(text, [(first, segment.postings) for first, segment in self._placed()], view)
-        return self.rows.best(found, scores, k)
+        return self.rows.best(found, scores, k, ordered=ordered)
 
-    def _by_meaning(self, vector: Vectors, view: View, k: int) -> list[tuple[int, float]]:
+    def _by_meaning(self, vector: Vectors, view: View, k: int, *, ordered: bool = True) -> list[tuple[int, float]]:
         if k <= 0 or not len(view.rows):
             return []
         check_dim(vector, self.dim)
@@ -144,7 +145,7 @@ class Snapshot:
             own, cosines = _compared(segment, first, vector, view, k)
             rows.append(own + first)
             scores.append(cosines)
-        return self.rows.best(np.concatenate(rows), np.concatenate(scores), k)
+        return self.rows.best(np.concatenate(rows), np.concatenate(scores), k, ordered=ordered)
 
     def _cosines(self, vector: Vectors, rows: Sequence[int]) -> list[float]:
         """Cosine of `vector` to each of `rows`, rounded like every score."""

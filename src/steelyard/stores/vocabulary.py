@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
+KEPT_TERMS = 2_000  # places remembered, 100 bytes each: most questions are made of the same words
 READ_TERMS = 65_536  # decoded at a time when all are gone through
 
 
@@ -19,11 +20,12 @@ class Vocabulary(Mapping[str, int]):
     """Terms, each with its place in their order: that of their code points, which is also the order of their UTF-8 bytes.
 
     Term t is `blob[offsets[t]:offsets[t + 1]]`. The arrays may be mapped from a file: a term is found by halving, so of a million
-    terms twenty are read.
+    terms twenty are read. The terms asked for of late are remembered.
     """
 
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     blob: Bytes = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    _known: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, terms: Iterable[str]) -> Vocabulary:
@@ -37,6 +39,15 @@ class Vocabulary(Mapping[str, int]):
         return len(self.offsets) - 1
 
     def __getitem__(self, term: str) -> int:
+        known = self._known.get(term)
+        if known is None:
+            known = self._place(term)
+            if len(self._known) >= KEPT_TERMS:
+                self._known.clear()
+            self._known[term] = known
+        return known
+
+    def _place(self, term: str) -> int:
         wanted, offsets, blob = term.encode("utf-8", "surrogatepass"), self.offsets, self.blob
         low, high = 0, len(offsets) - 1
         while low < high:

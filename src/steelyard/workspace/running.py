@@ -63,7 +63,8 @@ class Running:
         """
         toolbox = self.parts.toolbox
         if not isinstance(toolbox.encoder, RememberingEncoder):
-            toolbox.__dict__["encoder"] = RememberingEncoder(toolbox.encoder)
+            # What was embedded to fit the versions is read, so that a worker that has just begun need not embed it again.
+            toolbox.__dict__["encoder"] = RememberingEncoder(toolbox.encoder, written=toolbox.cached_encoder)
         if toolbox.settings.corpus.store == "memory":
             # It knows what was ingested when it was filled, and nothing that another process did since.
             toolbox.__dict__.pop("store", None)
