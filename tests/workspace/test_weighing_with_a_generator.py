@@ -94,8 +94,10 @@ def test_what_measuring_costs_is_foreseen_within_a_tenth_once_the_candidates_are
         assert row.usd == pytest.approx(made.usd, rel=0.1)
         assert "earlier calls" in row.basis
         trained = spent(folder, f"train {row.component}/{row.candidate}")
-        # Three calls alone, the others eight at a time, each as long as the earlier ones took.
-        assert row.seconds == pytest.approx(trained.seconds / trained.calls * (3 + (row.calls - 3) / 8))
+        # Three calls alone and the others eight at a time is the least, each as long as the earlier ones took; and never one by one.
+        each_s = trained.seconds / trained.calls
+        assert row.seconds > 0.8 * each_s * (3 + (row.calls - 3) / 8)
+        assert row.seconds < 5 * each_s * row.calls
 
 
 def test_a_sample_foresees_a_first_run_within_a_tenth_and_is_not_paid_twice(tmp_path) -> None:
@@ -105,7 +107,12 @@ def test_a_sample_foresees_a_first_run_within_a_tenth_and_is_not_paid_twice(tmp_
         Workspace(folder).ingest()
         foreseen = Workspace(folder).foresee_weighing(sampling=True)
         sampled = spent(folder)
-        assert foreseen.sampled_calls == sampled.calls == len(state.requests) == 10 * len(few)
+        assert foreseen.sampled_calls == sampled.calls == len(state.requests)
+        asked = {row.candidate: row.kept for row in foreseen.rows if row.kept and row.component != "whole systems"}
+        whole = {row.candidate: row.kept + row.calls for row in foreseen.rows if row.component != "whole systems"}
+        # Ten of each, or a fifth of a job's calls where that is more.
+        assert len(asked) == len(few)
+        assert all(10 <= kept <= max(10, round(0.2 * whole[name])) for name, kept in asked.items())
         assert foreseen.sampled_usd == pytest.approx(sampled.usd)
         again = Workspace(folder).foresee_weighing(sampling=True)
         assert again.sampled_calls == 0  # the first sample tells enough
@@ -116,7 +123,7 @@ def test_a_sample_foresees_a_first_run_within_a_tenth_and_is_not_paid_twice(tmp_
         made = [spent(folder, f"train {name}"), spent(folder, f"weigh {name}")]
         assert row.calls == sum(one.calls for one in made)
         # What the sample asked is among what is kept, not among what is left to pay.
-        assert row.kept == 10
+        assert row.kept == asked[row.candidate]
         tokens = sum(one.use.input + one.use.cached for one in made)
         assert row.tokens_in + row.tokens_cached == pytest.approx(tokens, rel=0.1)
         assert row.usd == pytest.approx(sum(one.usd for one in made), rel=0.1)

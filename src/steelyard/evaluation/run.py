@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -45,16 +45,17 @@ def run_items(
     for item in items[:WARM_UP]:
         _predict(candidate, item, at)
     results: list[ItemResult] = []
-    for part in (items[start : start + at_once] for start in range(0, len(items), at_once)):
-        for item, (output, error, seconds) in zip(part, _timed(candidate, part, at), strict=True):
-            results.append(_scored(item, output, error, seconds, scorer, primary))
-            if progress is not None:
-                progress(len(results), len(items))
+    for item, (output, error, seconds) in zip(items, _timed(candidate, items, at, at_once), strict=True):
+        results.append(_scored(item, output, error, seconds, scorer, primary))
+        if progress is not None:
+            progress(len(results), len(items))
     return tuple(results)
 
 
-def _timed(candidate: Candidate, items: Sequence[Item], at: datetime | None) -> list[tuple[Output, str | None, float]]:
-    """Output, error and seconds of each item, all at the same time."""
+def _timed(
+    candidate: Candidate, items: Sequence[Item], at: datetime | None, at_once: int
+) -> Iterator[tuple[Output, str | None, float]]:
+    """Output, error and seconds of each item in order; `at_once` predictions are made at a time, the next as soon as one is there."""
 
     def one(item: Item) -> tuple[Output, str | None, float]:
         start = perf_counter()
@@ -62,12 +63,18 @@ def _timed(candidate: Candidate, items: Sequence[Item], at: datetime | None) -> 
         # An answer that a generator gave before counts with what it took then.
         return output, error, max(perf_counter() - start, output.usage.seconds)
 
-    if len(items) == 1:
-        return [one(items[0])]
-    with ThreadPoolExecutor(len(items), "steelyard-run") as pool:
+    if at_once == 1:
+        yield from map(one, items)
+        return
+    with ThreadPoolExecutor(at_once, "steelyard-run") as pool:
         # In the context of the caller, so that what is spent is booked where the caller says.
         waiting = [pool.submit(copy_context().run, one, item) for item in items]
-        return [each.result() for each in waiting]
+        try:
+            for each in waiting:
+                yield each.result()
+        finally:
+            # Whoever cannot go on starts nothing more; what is in flight ends.
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def request_of(item: Item, at: datetime | None = None) -> Request:

@@ -65,7 +65,7 @@ class MeteredGenerator:
         self.ledger = ledger
         self.price = price
         self.cap_usd = cap_usd
-        self._batch = batch
+        self.batch = batch
         self._reuse = reuse
 
     @property
@@ -230,7 +230,7 @@ class MeteredGenerator:
         self, waiting: Sequence[_Prompt], purpose: str, asked: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Completion]]:
         """The answers one by one, `batch` calls in flight; each is entered as soon as it is there, whatever becomes of the others."""
-        with ThreadPoolExecutor(self._batch, "steelyard-generator") as pool:
+        with ThreadPoolExecutor(self.batch, "steelyard-generator") as pool:
             try:
                 futures = [(key, pool.submit(self._pay, key, prompt, purpose, asked)) for key, prompt in waiting]
                 for key, future in futures:
@@ -243,9 +243,9 @@ class MeteredGenerator:
         self, waiting: Sequence[_Prompt], purpose: str, asked: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Completion]]:
         """The answers batch by batch, each batch entered as soon as it is there."""
-        for start in range(0, len(waiting), self._batch):
+        for start in range(0, len(waiting), self.batch):
             self._check_cap()
-            part = waiting[start : start + self._batch]
+            part = waiting[start : start + self.batch]
             try:
                 answers = self.inner.complete_many([prompt for _, prompt in part], **asked)
             except GeneratorError:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from steelyard.models.generation import Schema
@@ -32,7 +33,8 @@ class Rehearsal:
     """Stands in for a metered generator and counts what its calls would use. What is kept from earlier is answered from there.
 
     `calls` would be paid, with `characters` in their prompts and the tokens of `use`; `kept` would not. `waiting` are those that would be
-    paid, `together` how many of them are handed over with others.
+    paid; `groups` how many of them are handed over with each other, in order. `aside_s` are seconds that only the rehearsal takes: what
+    asks takes the others too when it asks in earnest.
 
     An answer that is not kept is made up: the plainest value that is valid under the schema, and as long as `typical` texts. So whatever
     asks goes the way it would go, as far as its next prompt does not depend on what was said.
@@ -50,7 +52,8 @@ class Rehearsal:
         """Count from 0; what was asked until now is known from now on."""
         self.calls = 0
         self.kept = 0
-        self.together = 0
+        self.groups: list[int] = []
+        self.aside_s = 0.0
         self.characters = 0
         self.use = TokenUse()
         self.waiting: list[Asked] = []
@@ -75,6 +78,25 @@ class Rehearsal:
     ) -> Completion:
         """A kept answer, or a made-up one whose call is counted once."""
         found = self.inner.known(messages, max_tokens=max_tokens, temperature=temperature, schema=schema)
+        begun = perf_counter()
+        try:
+            return self._counted(found, messages, max_tokens, temperature, schema)
+        finally:
+            self.aside_s += perf_counter() - begun
+
+    @property
+    def together(self) -> int:
+        """How many calls are handed over with others."""
+        return sum(self.groups)
+
+    def _counted(
+        self,
+        found: Completion | None,
+        messages: Sequence[Message],
+        max_tokens: int,
+        temperature: float,
+        schema: Schema | None,
+    ) -> Completion:
         asked = json.dumps([[one.to_json() for one in messages], max_tokens, temperature, schema], sort_keys=True)
         key = hashlib.sha256(asked.encode()).hexdigest()
         if found is not None:
@@ -103,7 +125,8 @@ class Rehearsal:
         """As `complete` for each prompt."""
         before = self.calls
         made = [self.complete(one, max_tokens=max_tokens, temperature=temperature, schema=schema) for one in prompts]
-        self.together += self.calls - before
+        if self.calls > before:
+            self.groups.append(self.calls - before)
         return made
 
     def stream(

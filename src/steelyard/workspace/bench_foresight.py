@@ -92,10 +92,23 @@ def _forecasts(place: Path) -> Iterator[tuple[str, list[Foreseen]]]:
         yield forecast, [row for row in found.rows if row.calls and row.component in JOBS]
 
 
-def _run(place: Path) -> None:
+def _run(place: Path) -> dict[str, float]:
+    """Weigh; the wall seconds of building and measuring each candidate, by `component/candidate`, as the run's own progress tells them."""
     from steelyard.workspace import Workspace
 
-    Workspace(place).weigh()
+    ends = [perf_counter()]
+    found: dict[str, float] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        del total
+        component = stage.removeprefix("weigh ")
+        if component not in JOBS or component == stage:
+            return
+        ends.append(perf_counter())
+        found[f"{component}/{JOBS[component][done - 1]}"] = ends[-1] - ends[-2]
+
+    Workspace(place).weigh(report=report)
+    return found
 
 
 def _compared(place: Path, row: Foreseen, forecast: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from steelyard.candidates import CANDIDATES
 from steelyard.candidates.interface import Candidate
 from steelyard.evaluation.language_judge import LanguageJudge, case_of
-from steelyard.evaluation.run import WARM_UP, request_of, scope_of
+from steelyard.evaluation.run import request_of, scope_of
 from steelyard.models.call_ledger import Spent
 from steelyard.models.metered_generator import MeteredGenerator
 from steelyard.models.rehearsal import Asked, Rehearsal
@@ -19,8 +20,9 @@ from steelyard.schema.items import Item, Split
 from steelyard.schema.progress import Report
 from steelyard.schema.spending import Foreseen, Foresight
 from steelyard.workspace.generating import price_of
+from steelyard.workspace.pacing import Course, server_pace, taken_by
 from steelyard.workspace.rehearsed_tuning import RehearsedAdapter, RehearsedTuner
-from steelyard.workspace.sampling import SAMPLED, sample, sampled_as
+from steelyard.workspace.sampling import sample, sampled_as
 from steelyard.workspace.training import PAID_PARITY_ITEMS
 from steelyard.workspace.trusting import judged_outputs
 
@@ -31,11 +33,9 @@ if TYPE_CHECKING:
 ENOUGH_CALLS = 3
 """Earlier calls of a candidate from which the length of its prompts and answers and their speed are taken."""
 
-FIRST_TOKEN_S, S_PER_TOKEN = 0.5, 0.02
-"""What a call takes where none was made yet: half a second, and 50 tokens a second. A guess, and said to be one."""
-
 GUESSED = "no call of it was made yet: answers as long as the labelled ones, and speed, are guessed; a server's tokens too (--sample asks)"
 GUESSED_ANSWERS = "prompts counted by the model's tokenizer; answers as long as the labelled ones, and speed, are guessed (--sample asks)"
+REMEMBERED = "no call of it was made yet: answers as long as the labelled ones are guessed; speed as in {:,} other calls (--sample asks)"
 SYSTEMS = "whole systems"
 IN_SYSTEMS = "end-to-end cases, should it be the best that retrieves: "
 
@@ -105,6 +105,9 @@ def _judging(parts: Parts, generator: MeteredGenerator, component: str, pairs: S
     for name in (candidate for one, candidate in pairs if one == component):
         items = [item for item in parts.examples.split(component).holdout if item.answerable]
         judge.verdicts([case_of(item, f"{name}: {item.answers[0] if item.answers else ''}") for item in items])
+    settings = parts.settings.models.generator
+    pace = server_pace(parts.toolbox.calls, generator.name)
+    course = Course(groups=tuple(rehearsal.groups), alone=rehearsal.calls - rehearsal.together)
     return Foreseen(
         component=component,
         candidate="(judge)",
@@ -114,7 +117,7 @@ def _judging(parts: Parts, generator: MeteredGenerator, component: str, pairs: S
         tokens_cached=rehearsal.use.cached,
         tokens_out=rehearsal.use.output,
         usd=generator.price.usd(rehearsal.use),
-        seconds=rehearsal.calls * FIRST_TOKEN_S,
+        seconds=course.seconds(pace.each_s(rehearsal.use, rehearsal.calls), settings.concurrency),
         basis="a verdict for every row that people judged, and for every sealed row and candidate",
     )
 
@@ -168,8 +171,7 @@ class _Foreseeing:
             if part.trains and not part.hosted:
                 return [self._adapter(measuring=measuring, sampling=sampling)]
             found, waiting = self._paid(cases, measuring=measuring)
-            if sampling and not part.hosted and sum(one.calls for one in self._earlier) < min(SAMPLED, len(waiting)):
-                sample(self._generator, waiting, self._name, self._report)
+            if sampling and not part.hosted and sample(self._generator, waiting, self._name, self._report):
                 found, _ = self._paid(cases, measuring=measuring)
         except (CannotBuildError, UserError) as error:
             if sampling and isinstance(error, StoppedError):
@@ -182,15 +184,29 @@ class _Foreseeing:
         part = CANDIDATES.part(self._candidate)
         rehearsal = Rehearsal(self._generator, _typical(self._split))
         tuner = RehearsedTuner(self._tuner(), _typical(self._split)) if part.hosted else None
+        begun = perf_counter()
         candidate = self._rehearse(generator=rehearsal, tuner=tuner)
+        asked = rehearsal if tuner is None else tuner.asked or rehearsal
+        fitted = Course(
+            groups=tuple(asked.groups),
+            alone=asked.calls - asked.together,
+            fitting_s=0.0 if self._is_known else perf_counter() - begun - asked.aside_s,
+        )
+        begun, aside_s = perf_counter(), asked.aside_s
         _ask(candidate, self._split.holdout if measuring else ())
-        found = [self._priced(rehearsal if tuner is None else tuner.asked or rehearsal, tuner)]
+        asked = rehearsal if tuner is None else tuner.asked or rehearsal
+        own_s = perf_counter() - begun - (asked.aside_s - aside_s)
+        course = replace(fitted, measured=asked.calls - fitted.calls, measuring_s=own_s)
+        found = [self._priced(asked, course, tuner)]
         waiting = rehearsal.waiting
         # Which candidates whole systems are made of is known after the measurement; the one that retrieves is the likeliest.
         if cases and part.approach == "rag" and tuner is None:
             rehearsal.start_again()
+            begun = perf_counter()
             _ask(candidate, cases)
-            row = self._priced(rehearsal)
+            # Whole systems answer one case after the other.
+            course = Course(alone=rehearsal.calls, measuring_s=perf_counter() - begun - rehearsal.aside_s)
+            row = self._priced(rehearsal, course)
             found.append(replace(row, component=SYSTEMS, basis=IN_SYSTEMS + row.basis))
         return found, waiting
 
@@ -217,6 +233,11 @@ class _Foreseeing:
         file = self._parts.examples.file_of(self._blank.component)
         return self._parts.toolbox.tuner(self._blank.component, self._candidate, file)
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether it was trained already."""
+        return self._parts.training.known(self._blank.component, self._candidate, self._split) is not None
+
     def _rehearse(self, **stand_ins: Any) -> Candidate:
         """The candidate, fitted and checked as `train` does, with stand-ins for what costs money or time."""
         training, component = self._parts.training, self._blank.component
@@ -228,31 +249,33 @@ class _Foreseeing:
         return candidate
 
     @property
-    def _earlier(self) -> list[Spent]:
-        """What calls for it took until now: calibrating, measuring, sampling; those of a sample in batches last."""
-        ledger, name = self._parts.toolbox.calls, self._name
-        made = (f"train {name}", f"weigh {name}", sampled_as(name), sampled_as(name, together=True))
-        return [ledger.spent(one) for one in made]
+    def _purposes(self) -> tuple[str, ...]:
+        """What calls for it are entered as: calibrating, measuring, sampling; those of a sample in batches last."""
+        name = self._name
+        return f"train {name}", f"weigh {name}", sampled_as(name), sampled_as(name, together=True)
 
-    def _priced(self, rehearsal: Rehearsal, tuner: RehearsedTuner | None = None) -> Foreseen:
+    def _priced(self, rehearsal: Rehearsal, course: Course, tuner: RehearsedTuner | None = None) -> Foreseen:
         """The counts of a rehearsal; how long prompts and answers are and what they take, from earlier calls where there are some."""
-        earlier = self._earlier
+        ledger = self._parts.toolbox.calls
+        earlier = [ledger.spent(one) for one in self._purposes]
         calls, use, basis = sum(one.calls for one in earlier), rehearsal.use, GUESSED
-        pace = _Pace(FIRST_TOKEN_S + S_PER_TOKEN * use.output / max(1, rehearsal.calls))
-        if getattr(self._generator.inner, "counts_exactly", False):
+        pace = server_pace(ledger, rehearsal.name)
+        each_s = pace.each_s(use, rehearsal.calls)
+        if pace.calls:
+            basis = REMEMBERED.format(pace.calls)
+        elif getattr(self._generator.inner, "counts_exactly", False):
             basis = GUESSED_ANSWERS
         if calls >= ENOUGH_CALLS:
-            basis = f"prompts, answers and speed as in {calls:,} earlier calls; minutes are the least"
+            basis = f"prompts, answers and speed as in {calls:,} earlier calls, and this machine's own work as just now"
             use = _scaled(rehearsal, earlier)
-            pace = _Pace(sum(one.seconds for one in earlier) / calls)
+            each_s = taken_by(ledger, self._purposes).seconds
         job = None if tuner is None else tuner.estimate
         if job is not None:
             basis = f"a job of {job.rows:,} rows at {job.usd:.2f} USD ({job.basis}); {basis}"
-        settings = self._parts.settings.models.generator
         seconds = (
-            pace.of_a_local_model(rehearsal, earlier)
+            _of_a_local_model(course, earlier, float(each_s.mean()))
             if getattr(self._generator.inner, "answers_in_batches", False)
-            else pace.of_a_server(rehearsal, settings.concurrency)
+            else course.seconds(each_s, self._parts.settings.models.generator.concurrency)
         )
         return replace(
             self._blank,
@@ -281,23 +304,13 @@ def _scaled(rehearsal: Rehearsal, earlier: Sequence[Spent]) -> TokenUse:
     return TokenUse(input=round(prompts) - cached, cached=cached, output=round(rehearsal.calls * seen.output / calls))
 
 
-@dataclass(frozen=True)
-class _Pace:
-    """Seconds of a call, in the mean."""
-
-    call_s: float
-
-    def of_a_server(self, rehearsal: Rehearsal, at_once: int) -> float:
-        """Wall time of calls of which `at_once` are in flight, but for the first few of a run: those are asked one after the other."""
-        alone = min(rehearsal.calls, WARM_UP)
-        return self.call_s * (alone + (rehearsal.calls - alone) / max(1, at_once))
-
-    def of_a_local_model(self, rehearsal: Rehearsal, earlier: Sequence[Spent]) -> float:
-        """Wall time of calls that are answered in batches while it is fitted, and one at a time while it is measured."""
-        trained, weighed, sampled, batched = earlier
-        together, alone = _mean_s((trained, batched)), _mean_s((weighed, sampled))
-        together, alone = together or alone or self.call_s, alone or together or self.call_s
-        return rehearsal.together * together + (rehearsal.calls - rehearsal.together) * alone
+def _of_a_local_model(course: Course, earlier: Sequence[Spent], call_s: float) -> float:
+    """Wall time of calls that are answered in batches while it is fitted, and one at a time while it is measured."""
+    trained, weighed, sampled, batched = earlier
+    together, alone = _mean_s((trained, batched)), _mean_s((weighed, sampled))
+    together, alone = together or alone or call_s, alone or together or call_s
+    waited = sum(course.groups) * together + (course.alone + course.measured) * alone
+    return course.fitting_s + waited + course.measuring_s
 
 
 def _mean_s(spent: Sequence[Spent]) -> float:
