@@ -69,6 +69,21 @@ def test_every_citation_from_the_example_resolves_with_the_page_and_heading_of_i
     assert deeper > 0
 
 
+def test_every_heading_of_the_example_can_be_quoted_where_it_stands(library):
+    count = 0
+    for passage in library.passages(library.in_force()):
+        first = spans_of(passage.text)[0]
+        for heading in passage.headings:
+            quote = Quote(hit=Hit(passage=passage, score=1.0), hit_rank=0, span=first, heading=heading)
+            own, below = map(library.placed, quote.citations())
+            found = library.version(own.document, own.version)
+            assert found.text[own.start : own.end] == own.quote == heading.text
+            assert own.heading == above(found, own.start, own.end)
+            assert passage.text.startswith(below.quote, below.start - passage.start)
+            count += 1
+    assert count > 500
+
+
 def test_a_citation_of_other_words_is_refused(library):
     [first, *_] = cited(library.passages(library.in_force()))
     for wrong in (

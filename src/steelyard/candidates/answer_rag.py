@@ -188,7 +188,7 @@ class RagAnswer:
         return Output(
             text=reading.best.text,
             probability=confidence,
-            citations=(reading.best.citation(),),
+            citations=reading.best.citations(),
             hits=tuple(hits),
             usage=usage,
             trace=trace,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from steelyard.components.fields import fields, has_fields, key_of, key_words
 from steelyard.corpus.passages import ABBREVIATION, STOP
-from steelyard.schema.corpus import Citation, Hit, Passage
+from steelyard.schema.corpus import Citation, Heading, Hit, Passage
 
 LONGEST_QUOTE = 420
 """Characters of a quote; longer answers are for reading in the page itself."""
@@ -57,27 +57,49 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Quote:
-    """A span of a hit's passage: `text` is `hit.passage.text[start:end]`. `hit_rank` counts from 0."""
+    """A span of a hit's passage: `text` is `hit.passage.text[start:end]`. `hit_rank` counts from 0.
+
+    With a `heading`, one of those of the passage, that is what is quoted, and the span below it is the reason: the version above a line
+    of a change log.
+    """
 
     hit: Hit
     hit_rank: int
     span: Span
+    heading: Heading | None = None
 
     @property
     def text(self) -> str:
         """The quoted characters."""
+        if self.heading is not None:
+            return self.heading.text
         return self.hit.passage.text[self.span.start : self.span.end]
 
-    def citation(self, at: int = 0) -> Citation:
-        """The quote as a span of its stored document version; `at` is where it begins in the answer's text."""
-        supports = (at, at + len(self.text))
+    def citations(self) -> tuple[Citation, ...]:
+        """Where the quoted characters stand, and for a heading the span below it as well; they support the whole answer."""
+        if self.heading is None:
+            return (self.citation(),)
+        supports = (0, len(self.text))
         copies = [
-            _cited(passage, place, self.text, supports)
+            _cited_heading(passage, heading, supports)
+            for passage in self.hit.copies
+            for heading in passage.headings
+            if heading.text == self.heading.text
+        ]
+        own = replace(_cited_heading(self.hit.passage, self.heading, supports), copies=tuple(copies))
+        return own, replace(self.citation(), supports=supports)
+
+    def citation(self, at: int = 0) -> Citation:
+        """The span as one of its stored document version; `at` is where it begins in the answer's text."""
+        words = self.hit.passage.text[self.span.start : self.span.end]
+        supports = (at, at + len(words))
+        copies = [
+            _cited(passage, place, words, supports)
             for passage in self.hit.copies
             # A copy may differ in case or marks: it is cited where it has the very words.
-            if (place := passage.text.find(self.text)) >= 0
+            if (place := passage.text.find(words)) >= 0
         ]
-        own = _cited(self.hit.passage, self.span.start, self.text, supports)
+        own = _cited(self.hit.passage, self.span.start, words, supports)
         return replace(own, copies=tuple(copies))
 
 
@@ -92,6 +114,21 @@ def _cited(passage: Passage, start: int, quote: str, supports: tuple[int, int]) 
         page=passage.page,
         supports=supports,
     )
+
+
+def _cited_heading(passage: Passage, heading: Heading, supports: tuple[int, int]) -> Citation:
+    place = heading.start - passage.start
+    path = tuple(one.text for one in reversed(headings_above(passage, place)) if one.level < heading.level)
+    return replace(_cited(passage, place, heading.text, supports), heading=path)
+
+
+def headings_above(passage: Passage, place: int) -> tuple[Heading, ...]:
+    """The headings that hold the character at `place` of a passage's text, the nearest first, without one that begins there."""
+    found: list[Heading] = []
+    for heading in reversed(passage.headings):
+        if heading.start < passage.start + place and (not found or heading.level < found[-1].level):
+            found.append(heading)
+    return tuple(found)
 
 
 def in_words(text: str, span: Span) -> str:

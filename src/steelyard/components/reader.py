@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.components.answer_types import asked_types, holding
+from steelyard.components.headed import AskedAbove
 from steelyard.components.naming import Asking, Named, naming, newest_of
 from steelyard.components.nearness import ByTokens, ByVectors, Latest, Nearness
 from steelyard.components.quotes import Quote, Span, completed, in_words, spans_of
@@ -181,8 +182,9 @@ class Reader:
         best = int(order[0])
         margin = float(scores[best] - scores[order[1]]) if len(order) > 1 else LONE_MARGIN
         spans = self._layout(quotes[best].hit.passage).spans
+        whole = completed(_widened(quotes, np.exp(scores - scores[best]), best), spans)
         return Reading(
-            best=completed(_widened(quotes, np.exp(scores - scores[best]), best), spans),
+            best=AskedAbove.of(question).answered(whole),
             score=float(scores[best]),
             margin=margin,
             features=features[best],
@@ -230,7 +232,10 @@ class Reader:
         keep = np.sort(np.argsort(-(lexical @ UNTUNED), kind="stable")[:most])
         places = [(rank, at) for rank, one in enumerate(laid) for at in range(len(one.spans))]
         chosen = [places[row] for row in keep]
-        quotes = [Quote(hit=hits[rank], hit_rank=rank, span=laid[rank].spans[at]) for rank, at in chosen]
+        above = AskedAbove.of(question)
+        quotes = [
+            above.answered(Quote(hit=hits[rank], hit_rank=rank, span=laid[rank].spans[at])) for rank, at in chosen
+        ]
         texts = [
             self.in_context(quote) if self.closely else laid[rank].words[at]
             for quote, (rank, at) in zip(quotes, chosen, strict=True)

@@ -50,7 +50,7 @@ class SplitSettings:
     @property
     def name(self) -> str:
         """The settings in a word; spans cut with different names never mix."""
-        return f"headings-3-{self.size}-{self.overlap}"
+        return f"headings-4-{self.size}-{self.overlap}"
 
 
 Span = tuple[int, int]
@@ -104,6 +104,7 @@ def passage(version: DocumentVersion, span: Span) -> Passage:
         access=version.access,
         valid_from=version.valid_from,
         lead=lead_of(version, start),
+        headings=headings_of(version, span),
     )
 
 
@@ -156,6 +157,22 @@ def heading_path(headings: Sequence[Heading], start: int, end: int) -> tuple[str
     first = bisect_left(headings, start, key=_start)
     inside = headings[first : bisect_left(headings, end, key=_start)]
     level = min((heading.level for heading in inside), default=None)
+    return tuple(heading.text for heading in _above(headings, first, level))
+
+
+def headings_of(version: DocumentVersion, span: Span) -> tuple[Heading, ...]:
+    """The headings above the first character of a span, outermost first, then those inside it; see `Passage.headings`.
+
+    Only those whose words stand at their place as they are: such a heading can be quoted.
+    """
+    first = bisect_left(version.headings, span[0], key=_start)
+    inside = version.headings[first : bisect_left(version.headings, span[1], key=_start)]
+    both = (*_above(version.headings, first, None), *inside)
+    return tuple(heading for heading in both if version.text.startswith(heading.text, heading.start))
+
+
+def _above(headings: Sequence[Heading], first: int, level: int | None) -> list[Heading]:
+    """The headings before number `first` that hold what follows, outermost first; below `level` where one is given."""
     path: list[Heading] = []
     for place in range(first - 1, -1, -1):
         heading = headings[place]
@@ -164,7 +181,7 @@ def heading_path(headings: Sequence[Heading], start: int, end: int) -> tuple[str
             level = heading.level
             if level == 1:
                 break
-    return tuple(heading.text for heading in reversed(path))
+    return path[::-1]
 
 
 def _start(heading: Heading) -> int:

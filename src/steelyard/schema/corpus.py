@@ -65,6 +65,8 @@ class Passage:
     `id` is `{document}@{version[:12]}:{start}-{end}`. `heading` is the path of headings above the span, outermost first.
     `page` counts from 1, None where the format has no pages. `lead` is what the passage goes on from when it begins inside a table or
     list too long for one passage: the table's header row, or the line that introduces the list; else "".
+    `headings` are those above its first character, outermost first, then those inside it, each at its exact place in the version's text;
+    empty in an index from before they were kept.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Passage:
     access: Access
     valid_from: datetime
     lead: str = ""
+    headings: tuple[Heading, ...] = ()
 
     @property
     def search_text(self) -> str:

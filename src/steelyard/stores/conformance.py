@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from steelyard.schema.corpus import Passage
+from steelyard.schema.corpus import Heading, Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.conformance_parts import PARTS
 from steelyard.stores.interface import Staged, Store
@@ -67,6 +67,7 @@ def check_passages_come_back_whole(make: Make) -> None:
         access=Access(allow=("everyone", "it's"), deny=("user:o'hara",)),
         valid_from=datetime(2025, 12, 31, 23, 59, 59, 123456, tzinfo=UTC),
         lead='Größe | "Preis"',
+        headings=(Heading(level=1, text="Größe", start=0), Heading(level=3, text="Second; -- 'level'", start=9)),
     )
     store.stage(1, staged([whole]), [])
     assert store.passages(ANYONE, 1) == [whole]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from steelyard.schema.corpus import Passage
 from steelyard.schema.scope import Access, Scope
 from steelyard.stores.interface import StoredRows, Vectors
 from steelyard.stores.rows import OPEN, Mask, Numbers, Rows
+from steelyard.stores.texts import packed_headings, unpacked_headings
 
 TABLE = "passages"
 READ_ROWS = 8192  # rows taken from the table at a time
@@ -29,6 +31,7 @@ PAYLOAD = (
     "deny",
     "valid_from",
     "lead",
+    "headings",
 )
 """The columns a passage is made of."""
 
@@ -51,6 +54,7 @@ def to_arrow(passages: Sequence[Passage], vectors: Vectors, first_number: int, g
             name: pa.array([getattr(entry, name) for entry in passages], pa.string())
             for name in ("id", "document", "version", "title", "text", "lead")
         },
+        "headings": pa.array([_as_json(entry) for entry in passages], pa.string()),
         "start": pa.array([entry.start for entry in passages], pa.int64()),
         "end": pa.array([entry.end for entry in passages], pa.int64()),
         "heading": pa.array([list(entry.heading) for entry in passages], names),
@@ -119,15 +123,16 @@ def _changes(column: Any) -> Mask:
 
 
 def add_missing_columns(table: Any) -> None:
-    """Give a table from before passages had a `lead` that column, empty; reading does without it."""
-    if "lead" not in table.schema.names:
-        table.add_columns({"lead": "''"})
+    """Give a table from before passages had a `lead` or `headings` that column, empty; reading does without it."""
+    for name in ("lead", "headings"):
+        if name not in table.schema.names:
+            table.add_columns({name: "''"})
 
 
 def to_passages(table: Any) -> list[Passage]:
-    """The passages in an Arrow table that has the PAYLOAD columns, in its order; one without `lead` is older."""
+    """The passages in an Arrow table that has the PAYLOAD columns, in its order; one without `lead` or `headings` is older."""
     columns = {name: table.column(name).to_pylist() for name in PAYLOAD if name in table.schema.names}
-    leads = columns.get("lead") or [""] * table.num_rows
+    leads, headings = (columns.get(name) or [""] * table.num_rows for name in ("lead", "headings"))
     return [
         Passage(
             id=columns["id"][row],
@@ -142,9 +147,14 @@ def to_passages(table: Any) -> list[Passage]:
             access=Access(allow=tuple(columns["allow"][row]), deny=tuple(columns["deny"][row])),
             valid_from=columns["valid_from"][row],
             lead=leads[row],
+            headings=unpacked_headings(json.loads(headings[row])) if headings[row] else (),
         )
         for row in range(table.num_rows)
     ]
+
+
+def _as_json(entry: Passage) -> str:
+    return json.dumps(packed_headings(entry.headings), ensure_ascii=False) if entry.headings else ""
 
 
 def to_vectors(table: Any, dim: int) -> Vectors:

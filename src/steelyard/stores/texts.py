@@ -10,13 +10,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.schema.corpus import Passage
+from steelyard.schema.corpus import Heading, Passage
 from steelyard.schema.scope import Access
 from steelyard.stores.rows import Mask
 
 KEPT_PASSAGES = 4096  # decoded passages remembered for each segment: small corpora are decoded once
 
 Bytes = NDArray[np.uint8]
+Record = tuple[int, int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,11 @@ class Texts:
         if known is not None and known.access == access:
             return known
         record = self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes()
-        # Records written before passages had a lead end with the text.
-        document, version, title, start, end, heading, page, valid_from, text, *lead = json.loads(
+        # Records written before passages had a lead end with the text, those from before they had headings with the lead.
+        document, version, title, start, end, heading, page, valid_from, text, *later = json.loads(
             record.decode("utf-8", "surrogatepass")
         )
+        lead, headings = (*later, "", ())[:2] if later else ("", ())
         made = Passage(
             id=name,
             document=document,
@@ -60,7 +62,8 @@ class Texts:
             page=page,
             access=access,
             valid_from=datetime.fromisoformat(valid_from),
-            lead=lead[0] if lead else "",
+            lead=lead,
+            headings=unpacked_headings(headings),
         )
         if len(self._known) >= KEPT_PASSAGES:
             self._known.clear()
@@ -85,6 +88,16 @@ def joined(parts: Sequence[Texts]) -> NDArray[np.int64]:
     return offsets
 
 
+def packed_headings(headings: Sequence[Heading]) -> list[Record]:
+    """Headings as they are stored: level, start and words of each."""
+    return [(heading.level, heading.start, heading.text) for heading in headings]
+
+
+def unpacked_headings(records: Sequence[Record]) -> tuple[Heading, ...]:
+    """What `packed_headings` stored."""
+    return tuple(Heading(level=level, start=start, text=text) for level, start, text in records)
+
+
 def _packed(entry: Passage) -> bytes:
     fields = (
         entry.document,
@@ -97,5 +110,6 @@ def _packed(entry: Passage) -> bytes:
         entry.valid_from.isoformat(),
         entry.text,
         entry.lead,
+        packed_headings(entry.headings),
     )
     return json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")

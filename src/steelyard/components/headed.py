@@ -1,0 +1,83 @@
+"""Answers that stand above the line that is asked about: the version or the day in a heading of a change log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from steelyard.components.quotes import Quote, headings_above
+
+_MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+
+_VERSION_ASKED = re.compile(
+    r"\b(?:which|what)(?:'s|\s+(?:is|was|are|were))?(?:\s+[\w.+#'/\-]+){0,4}?\s+(?:version|release)s?\b"
+    r"(?!\s+(?:cycle|date|history|notes?|polic|schedule|timeline|type|name))",
+    re.IGNORECASE,
+)
+_DAY_ASKED = re.compile(
+    r"\bwhen\s+(?:was|were|did|has|have)\b|\bsince\s+when\b|\b(?:which|what)\s+(?:day|date|month|year)\b", re.IGNORECASE
+)
+_VERSION = re.compile(r"(?<![\w.])v?(?P<number>\d+(?:\.\d+)+[\w.\-]*)", re.IGNORECASE)
+_PLAIN_VERSION = re.compile(r"\b(?:version|release)\s+v?(?P<number>\d+)\b|^v?(?P<alone>\d{1,4})$", re.IGNORECASE)
+_DAY = re.compile(
+    rf"\b\d{{4}}-(?:\d\d|{_MONTHS})(?:-\d\d)?\b|\b(?:\d{{1,2}}(?:st|nd|rd|th)?\s+)?{_MONTHS}\.?\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?\d{{4}}\b",
+    re.IGNORECASE,
+)
+
+
+def _versions(text: str) -> frozenset[str]:
+    return frozenset(found["number"].rstrip(".-").lower() for found in _VERSION.finditer(text))
+
+
+def _named_versions(text: str) -> frozenset[str]:
+    plain = (found["number"] or found["alone"] for found in _PLAIN_VERSION.finditer(text.strip()))
+    return _versions(text) | frozenset(plain)
+
+
+def _days(text: str) -> frozenset[str]:
+    return frozenset(found[0].lower() for found in _DAY.finditer(text))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A kind of value that a question asks for: those a line gives, those a heading gives, and those that the question says itself."""
+
+    in_line: Callable[[str], frozenset[str]]
+    in_heading: Callable[[str], frozenset[str]]
+    said: frozenset[str]
+
+
+@dataclass(frozen=True)
+class AskedAbove:
+    """What a question asks for that a heading may say: a version, a release, a day."""
+
+    wanted: tuple[_Wanted, ...]
+
+    @classmethod
+    def of(cls, question: str) -> Self:
+        """Read a question."""
+        wanted = []
+        if _VERSION_ASKED.search(question):
+            wanted.append(_Wanted(_versions, _named_versions, _versions(question)))
+        if _DAY_ASKED.search(question):
+            wanted.append(_Wanted(_days, _days, _days(question)))
+        return cls(tuple(wanted))
+
+    def answered(self, quote: Quote) -> Quote:
+        """The quote with the nearest heading above it that says what is asked for; as it is where the quote says it itself.
+
+        What the question says already, as in "What is new in version 3.2?", is no answer to it.
+        """
+        if not self.wanted:
+            return quote
+        plain = replace(quote, heading=None)
+        above = headings_above(quote.hit.passage, quote.span.start)
+        for one in self.wanted:
+            if one.in_line(plain.text) - one.said:
+                continue
+            heading = next((heading for heading in above if one.in_heading(heading.text) - one.said), None)
+            if heading is not None:
+                return replace(quote, heading=heading)
+        return plain
