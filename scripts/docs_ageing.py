@@ -64,6 +64,30 @@ def backtest(rows: Sequence[Row]) -> list[Table]:
     return [(heads, histories), (more, aged), (derived, probes)]
 
 
+def replay(rows: Sequence[Row]) -> list[Table]:
+    """What a replay takes from nothing, after a stop at half, and with nothing left to do."""
+    cases = {"whole": "from nothing", "half": "taken up again at half", "again": "nothing left to do"}
+    lines = [
+        (
+            cases[row["case"]],
+            f"{row['pages_first']} to {row['pages_last']}",
+            f"{row['page_changes']}",
+            f"{row['steps']}",
+            f"{row['questions']} ({row['asked']})",
+            f"{row['ways']}",
+            f"{row['passages_first']:,} + {row['passages_later']:,}" if "passages_first" in row else "–",
+            f"{row['seconds']:.0f}",
+        )
+        for row in rows
+        if "case" in row
+    ]
+    heads = (
+        "`docs_electron`", "pages:", "pages changed:", "steps:", "questions (asked):", "ways to run:",
+        "passages embedded at first + later:", "seconds on two cores:",
+    )  # fmt: skip
+    return [(heads, lines)]
+
+
 def conclusions(rows: Sequence[Row], images: Path) -> str:
     """For each history its chart with what its marks mean, and why its cheapest candidate was that."""
     from steelyard.decision.ageing_chart import ageing_marks

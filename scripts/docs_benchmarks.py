@@ -355,6 +355,7 @@ def search(rows: Sequence[Row]) -> list[Table]:
 
 TABLES = {
     "backtest": docs_ageing.backtest,
+    "replay": docs_ageing.replay,
     "freshness": docs_ageing.freshness,
     "audit": audit,
     "durability": durability,

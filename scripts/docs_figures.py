@@ -322,6 +322,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bench-money": bench("money"),
     "bench-lexical": bench_lexical,
     "bench-rag-tuned": bench("rag-tuned"),
+    "bench-replay": bench("replay"),
     "bench-retrieval": bench("retrieval"),
     "bench-router": bench("router"),
     "bench-search": bench("search"),

@@ -88,9 +88,9 @@ def test_with_one_wording_the_result_says_that_what_is_asked_was_learned():
 
 @pytest.mark.parametrize("name", ["docs_endoflife", "docs_electron", "docs_fastapi", "docs_prometheus"])
 def test_every_reference_question_of_the_benchmark_has_a_second_wording(name, tmp_path):
-    from steelyard.evaluation.bench_backtest import _lay_out
+    from steelyard.evaluation.bench_backtest import lay_out_history
 
-    _lay_out(tmp_path, name, shared_data(name))
+    lay_out_history(tmp_path, name, shared_data(name))
     rows = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text().splitlines()]
     taught = {one["fact"]: one["question"] for one in rows if one.get("split") == "train"}
     asked = {one["fact"]: one["question"] for one in rows if one.get("split") != "train"}

@@ -161,12 +161,11 @@ class Reader:
         self._encoder = encoder
         self._tokens = tokens
         self._nearness: Nearness = ByVectors(encoder) if tokens is None else tokens
-        self._layouts = Latest[_Laid](KEPT_PASSAGES)
 
     def reweighted(self, weights: Matrix, scorer: PairScorer | None = None) -> Reader:
         """A reader with other weights, maybe a cross-encoder, that shares what this one keeps."""
         other = Reader(self._encoder, weights, tokens=self._tokens, scorer=scorer)
-        other._layouts, other._nearness = self._layouts, self._nearness
+        other._nearness = self._nearness
         return other
 
     def read(self, question: str, hits: Sequence[Hit]) -> Reading | None:
@@ -243,12 +242,12 @@ class Reader:
         return quotes, lexical[keep], texts
 
     def _layout(self, passage: Passage) -> _Laid:
-        # The title and the headings are in the key: a document may be renamed while its passages stay.
-        key = "\n".join((passage.id, passage.title, *passage.heading))
-        laid = self._layouts.get(key)
+        # By what it says, not by its id: most passages of an edited document are as they were, and it may be renamed.
+        key = "\0".join((passage.title, *passage.heading, "", passage.lead, passage.text))
+        laid = _layouts.get(key)
         if laid is None:
             laid = _lay_out(passage)
-            self._layouts.put(key, laid)
+            _layouts.put(key, laid)
         return laid
 
 
@@ -284,6 +283,10 @@ def _one_text(quotes: Sequence[Quote], first: int, last: int) -> bool:
     text = one.hit.passage.text
     joined = all(not text[left.end : right.start].strip() for left, right in pairwise(spans))
     return joined and other.span.end - one.span.start <= LONGEST_WINDOW
+
+
+_layouts = Latest[_Laid](KEPT_PASSAGES)
+"""Of the passages read last, by whichever reader: a layout follows from the passage alone."""
 
 
 def _lay_out(passage: Passage) -> _Laid:

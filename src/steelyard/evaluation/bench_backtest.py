@@ -114,14 +114,14 @@ def _replayed(folder: Path, name: str, data: Path, steps: Callable[[int], None])
             shutil.rmtree(folder, ignore_errors=True)
             lay_out(folder)
     else:
-        _lay_out(folder, name, data / name)
+        lay_out_history(folder, name, data / name)
         history = ["--history", f"docs={data / name / 'changes.jsonl.gz'}", "--to", LAST_DAY]
     begin = perf_counter()
 
     def tick() -> None:
         steps(len(list(folder.glob(".steelyard/backtest/*/*/answers/rag-bm25/*.json"))))
 
-    found = json.loads(_steelyard("-w", str(folder), "backtest", *history, "--json", tick=tick))
+    found = json.loads(steelyard("-w", str(folder), "backtest", *history, "--json", tick=tick))
     return rows_of(name, found, None if cut_short else perf_counter() - begin)
 
 
@@ -182,12 +182,12 @@ def _series(found: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _lay_out(folder: Path, name: str, source: Path) -> None:
+def lay_out_history(folder: Path, name: str, source: Path) -> None:
     """A workspace with the reference questions, each a second time in other words that are learned and not asked."""
     (folder / "docs").mkdir(parents=True, exist_ok=True)
     (folder / "steelyard.toml").write_text(SETTINGS.format(name=name), encoding="utf-8")
     with (folder / "questions.jsonl").open("w", encoding="utf-8") as out:
-        for row in _rows(source / "probes.jsonl.gz"):
+        for row in rows_of_file(source / "probes.jsonl.gz"):
             kept = {key: row[key] for key in ("id", "question", "answers", "valid_from", "valid_to")}
             kept |= {"source": f"docs/{row['source_path']}", "fact": row["fact_id"]}
             out.write(json.dumps(kept) + "\n")
@@ -202,7 +202,7 @@ def _probe_precision(folder: Path, source: Path) -> Row:
     """Derived answers beside those of the reference questions for the same fact of the same document, by their days."""
     out = folder / "derived.jsonl"
     begin = perf_counter()
-    _steelyard(
+    steelyard(
         "-w", str(folder), "probes", "--history", f"docs={source / 'changes.jsonl.gz'}", "--limit", str(ALL_PROBES),
         "--out", str(out), "--json",
     )  # fmt: skip
@@ -213,7 +213,7 @@ def _probe_precision(folder: Path, source: Path) -> Row:
         field = row["evidence"].lstrip("- ").partition(":")[0].strip()
         if cycle:
             derived.setdefault((row["source"].removeprefix("docs/"), field, cycle[1]), []).append(row)
-    references = list(_rows(source / "probes.jsonl.gz"))
+    references = list(rows_of_file(source / "probes.jsonl.gz"))
     compared = _compared(references, derived)
     right = sum(compared) / max(1, len(compared))
     low, high = wilson(right, len(compared))
@@ -251,12 +251,13 @@ def _key(row: Row) -> tuple[str, str, str]:
     return row["source_path"], FIELDS.get(row["kind"], ""), cycle
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def rows_of_file(path: Path) -> Iterator[Row]:
+    """The rows of a gzipped file of JSON Lines."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def _steelyard(*arguments: str, tick: Callable[[], None] = lambda: None) -> str:
+def steelyard(*arguments: str, tick: Callable[[], None] = lambda: None) -> str:
     """What a command printed; `tick` is called every second while it runs.
 
     Raises:

@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = {
     "statistics": "steelyard.evaluation.bench_statistics:bench_statistics",
     "backtest": "steelyard.evaluation.bench_backtest:bench_backtest",
     "money": "steelyard.evaluation.bench_money:bench_money",
+    "replay": "steelyard.evaluation.bench_replay:bench_replay",
     "gates": "steelyard.evaluation.bench_gates:bench_gates",
     "canary": "steelyard.evaluation.bench_canary:bench_canary",
     "serving-form": "steelyard.evaluation.bench_serving_form:bench_serving_form",

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from steelyard.candidates import CANDIDATES
-from steelyard.candidates.interface import Candidate, Tools
+from steelyard.candidates.interface import Candidate, Search, Tools
 from steelyard.components.enforcement import EnforcedStore
 from steelyard.components.retriever import Retriever
 from steelyard.corpus.ingest import IngestSettings, ingest
@@ -20,7 +20,8 @@ from steelyard.corpus.past import Past
 from steelyard.corpus.rebuild import rebuild
 from steelyard.corpus.replay import Replay
 from steelyard.corpus.sources import SourceRule
-from steelyard.evaluation.alone import AloneEncoder
+from steelyard.evaluation.alone import alone
+from steelyard.evaluation.same_search import SameSearch
 from steelyard.models.interface import Encoder
 from steelyard.models.remembering import RememberingEncoder
 from steelyard.schema.ageing import StepWork
@@ -78,10 +79,11 @@ class PastDocuments:
         self._lag = lag
         self._plain = asking or encoder
         # A question comes up at every step, a quote at most of them.
-        self._remembering = RememberingEncoder(AloneEncoder(self._plain, threads), kept=KEPT_TEXTS)
+        self._remembering = RememberingEncoder(alone(self._plain, threads), kept=KEPT_TEXTS)
         self._prefer_newer = prefer_newer
         self._tools = tools or Tools(encoder=encoder)
         self._report = report
+        self._same: Search | None = None
         self._replays = {path: Replay(past, self._tree / path) for path, past in pasts.items()}
 
     @cached_property
@@ -104,7 +106,7 @@ class PastDocuments:
 
     def to(self, at: datetime) -> StepWork:
         """See `PastCorpus.to`."""
-        begin = perf_counter()
+        begin, self._same = perf_counter(), None
         steps = [replay.advance(at - self._lag) for replay in self._replays.values()]
         for path in self._replays:
             (self._tree / path).mkdir(parents=True, exist_ok=True)
@@ -124,13 +126,20 @@ class PastDocuments:
     def candidate(self, name: str, at: datetime, *, remembering: bool = True) -> Candidate:
         """See `PastCorpus.candidate`."""
         del at  # the moment brought in last: the generation in force
-        encoder = self._remembering if remembering else self._plain
-        # Rules change over the past as well: without the control plane a page would be searched under the rule it came with.
-        store = EnforcedStore(self._store, self.library.control)
-        search = Retriever(store, encoder, self.library.in_force(), prefer_newer=self._prefer_newer)
+        if not remembering:
+            search, encoder = self._search(self._plain), self._plain
+        else:
+            # Candidates that read differently search alike.
+            search = self._same = self._same or SameSearch(self._search(self._remembering))
+            encoder = self._remembering
         tools = replace(self._tools, encoder=encoder, search=search, seed=self._seed)
         made: Candidate = CANDIDATES.load(name)(tools)
         return made
+
+    def _search(self, encoder: Encoder) -> Search:
+        # Rules change over the past as well: without the control plane a page would be searched under the rule it came with.
+        store = EnforcedStore(self._store, self.library.control)
+        return Retriever(store, encoder, self.library.in_force(), prefer_newer=self._prefer_newer)
 
     def learner(self, name: str, *, remembering: bool = True) -> Candidate:
         """An unfitted candidate that needs no documents."""

@@ -22,7 +22,9 @@ PARTS_OF_A_MEASUREMENT = (
 )
 """Code that asks and scores for `weigh`."""
 
-PARTS_OF_A_REPLAY = tuple(f"evaluation/{name}.py" for name in ("ageing", "alone", "asking", "dated", "past_documents"))
+PARTS_OF_A_REPLAY = tuple(
+    f"evaluation/{name}.py" for name in ("ageing", "alone", "asking", "dated", "past_documents", "same_search")
+)
 """Code that asks a replay's questions; how its answers are judged is not among it, for that is done anew each time."""
 
 PACKAGE = Path(__file__).parents[1]
