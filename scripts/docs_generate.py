@@ -61,8 +61,8 @@ def foresight(rows: Sequence[Row]) -> list[Table]:
     """Each job's calls and tokens, then by how much each forecast was off."""
     taken = [name for name in FORESEEN if any(f"{name}_actual" in row for row in rows)]
     heads = [FORESEEN[name] for name in taken]
-    last = {row["job"]: row for row in rows if row["forecast"] != "sample" and "calls_actual" in row}
-    jobs = [(job, *(_counted(row[f"{name}_actual"], name) for name in taken)) for job, row in last.items()]
+    last = {row["job"]: row for row in rows if row["forecast"] != "sample"}
+    jobs = [(job, *(_counted(row.get(f"{name}_actual"), name) for name in taken)) for job, row in last.items()]
     off = [
         (row["job"], FORECASTS[row["forecast"]], *(_share(row.get(f"{name}_off")) for name in taken)) for row in rows
     ]
@@ -75,7 +75,9 @@ FORESEEN = {
 }  # fmt: skip
 
 
-def _counted(value: float, name: str) -> str:
+def _counted(value: float | None, name: str) -> str:
+    if value is None:
+        return ""
     return f"{value:.4f}" if name == "usd" else f"{value:,.0f}"
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from steelyard.evaluation.answer_simulator import MODEL, answering_simulator
+from steelyard.example.layout import lay_out
 from steelyard.models.loading import cache_folder, load_encoder
-from steelyard.models.lora_pace import guessed_pace, measured_pace
-from steelyard.models.planted_causal import make_planted_causal, planted_pairs
 from steelyard.schema.spending import Foreseen
+from steelyard.workspace.foresight_tuning import hosted_rows, local_rows
 
 JOBS: Mapping[str, tuple[str, ...]] = {
     "intent": ("majority", "zero-shot", "few-shot"),
@@ -28,34 +26,36 @@ JOBS: Mapping[str, tuple[str, ...]] = {
 
 PRICES = "input_usd = 0.4\ncached_usd = 0.1\noutput_usd = 1.6\n"
 CONCURRENCY = 8
-FORECASTS = ("guessed", "tokenizer", "sample")
-LORA_ROWS, LORA_HELD = 60, 20
+WITHOUT_CALLS, WITH_CALLS = ("guessed", "tokenizer"), ("sample",)
+"""Forecasts that make no call, and those that do: each kind has a workspace and a run of its own."""
 COUNTED = ("calls", "tokens_in", "tokens_out", "usd", "seconds")
 
 
 def bench_foresight(data_root: Path | None, cache: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Forecasts of a first `weigh` and what it took; the result is `{"name": "foresight", "rows": [...]}`.
 
-    The example workspace with a simulator as generator: three times the same dry run (as it is, with the endpoint's tokenizer named, with
-    a sample of calls), then the run. One row a job and forecast: calls, tokens in (cached ones included), tokens out, USD, minutes,
-    foreseen and actual. Then the minutes of a local tuning, guessed and from a few steps, beside those of the whole tuning.
+    The example workspace with a simulator as generator, twice: dry runs (as it is, and with the endpoint's tokenizer named; then with a
+    sample of calls), and the run. One row a job and forecast: calls, tokens in (cached ones included), tokens out, USD, wall seconds of
+    building and measuring, foreseen and actual. Then the same for tunings: USD of one at a simulated provider, seconds of one here.
     """
     del data_root, cache
-    from steelyard.example.layout import lay_out
-
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, answering_simulator(_tokenizer()) as url:
-        place = Path(folder) / "example"
-        lay_out(place)
-        _settings(place, url)
-        foreseen = dict(_forecasts(place))
-        progress(1, 3)
-        _run(place)
-        for forecast, found in foreseen.items():
-            rows += (_compared(place, row, forecast) for row in found)
-        progress(2, 3)
-    rows += _lora()
-    progress(3, 3)
+    for done, forecasts in enumerate((WITHOUT_CALLS, WITH_CALLS)):
+        with tempfile.TemporaryDirectory() as folder, answering_simulator(_tokenizer()) as url:
+            place = Path(folder) / "example"
+            lay_out(place)
+            _settings(place, url)
+            foreseen = dict(_forecasts(place, forecasts))
+            progress(1 + 2 * done, 6)
+            taken = _run(place)
+            for forecast, found in foreseen.items():
+                rows += (_compared(place, row, forecast, taken) for row in found)
+            progress(2 + 2 * done, 6)
+    with tempfile.TemporaryDirectory() as folder:
+        rows += hosted_rows(Path(folder), _tokenizer())
+        progress(5, 6)
+        rows += local_rows(Path(folder))
+    progress(6, 6)
     return {"name": "foresight", "rows": rows}
 
 
@@ -76,14 +76,14 @@ def _settings(place: Path, url: str) -> None:
     file.write_text(f"{text}concurrency = {CONCURRENCY}\nretries = 0\n{PRICES}", encoding="utf-8")
 
 
-def _forecasts(place: Path) -> Iterator[tuple[str, list[Foreseen]]]:
+def _forecasts(place: Path, forecasts: Sequence[str]) -> Iterator[tuple[str, list[Foreseen]]]:
     """The same dry run with more and more to go by, each in a workspace opened anew."""
     from steelyard.workspace import Workspace
 
     file = place / "steelyard.toml"
     plain = file.read_text(encoding="utf-8")
     Workspace(place).ingest()
-    for forecast in FORECASTS:
+    for forecast in forecasts:
         if forecast == "tokenizer":
             file.write_text(f'{plain}tokenizer = "{_tokenizer().as_posix()}"\n', encoding="utf-8")
         else:
@@ -111,9 +111,10 @@ def _run(place: Path) -> dict[str, float]:
     return found
 
 
-def _compared(place: Path, row: Foreseen, forecast: str) -> dict[str, Any]:
+def _compared(place: Path, row: Foreseen, forecast: str, taken: Mapping[str, float]) -> dict[str, Any]:
     """A forecast beside what the run took; a sample's calls are left out of both, as they were made before."""
-    actual = _actual(place, f"{row.component}/{row.candidate}", whole=forecast != "sample")
+    name = f"{row.component}/{row.candidate}"
+    actual = {**_actual(place, name), "seconds": taken[name]}
     told: dict[str, float] = {
         "calls": row.calls,
         "tokens_in": row.tokens_in + row.tokens_cached,
@@ -122,7 +123,7 @@ def _compared(place: Path, row: Foreseen, forecast: str) -> dict[str, Any]:
         "seconds": row.seconds,
     }
     return {
-        "job": f"{row.component}/{row.candidate}",
+        "job": name,
         "forecast": forecast,
         "kept": row.kept,
         **{f"{name}_foreseen": round(float(told[name]), 5) for name in COUNTED},
@@ -131,60 +132,9 @@ def _compared(place: Path, row: Foreseen, forecast: str) -> dict[str, Any]:
     }
 
 
-def _actual(place: Path, name: str, *, whole: bool) -> dict[str, float]:
-    """What the ledger has of a candidate: its sums, and the seconds in which at least one of its calls was in flight."""
-    purposes = [f"train {name}", f"weigh {name}", *([f"sample {name}"] if whole else [])]
-    marks = ",".join("?" * len(purposes))
-    query = (
-        f"SELECT input + cached tokens, output, usd, seconds, created FROM calls WHERE purpose IN ({marks}) ORDER BY id"
-    )
+def _actual(place: Path, name: str) -> dict[str, float]:
+    """What the ledger has of a candidate's run."""
+    query = "SELECT count(*), total(input + cached), total(output), total(usd) FROM calls WHERE purpose IN (?, ?)"
     with closing(sqlite3.connect(place / ".steelyard" / "calls.sqlite")) as database:
-        found = database.execute(query, purposes).fetchall()
-    ends = [(datetime.fromisoformat(created).timestamp(), seconds) for _, _, _, seconds, created in found]
-    return {
-        "calls": len(found),
-        "tokens_in": sum(one[0] for one in found),
-        "tokens_out": sum(one[1] for one in found),
-        "usd": sum(one[2] for one in found),
-        "seconds": _union([(end - seconds, end) for end, seconds in ends]),
-    }
-
-
-def _union(spans: list[tuple[float, float]]) -> float:
-    """Length of what the spans cover together.
-
-    >>> _union([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)])
-    4.0
-    """
-    covered, until = 0.0, float("-inf")
-    for begin, end in sorted(spans):
-        covered += max(0.0, end - max(begin, until))
-        until = max(until, end)
-    return covered
-
-
-def _lora() -> Iterator[dict[str, Any]]:
-    """Seconds of a local tuning by the size of the weights, by a few steps, and as it then went."""
-    from steelyard.candidates.speaking import planned
-    from steelyard.models.lora_fitting import fit_lora
-
-    train, held = planted_pairs(LORA_ROWS), planted_pairs(LORA_HELD, seed=1)
-    with tempfile.TemporaryDirectory() as folder:
-        base = make_planted_causal(Path(folder) / "model", 64, 1, 8_000)
-        # No early end: made-up words cannot be learned, and a forecast is of all steps.
-        plan = replace(planned(LORA_ROWS, 0, None), patience=10_000)
-        guessed = guessed_pace(base, train, held, plan)
-        sampled = measured_pace(base, train, held, plan, ())
-        begun = perf_counter()
-        fitted = fit_lora(base, train, held, plan=plan).fitted
-        whole = perf_counter() - begun
-    for forecast, pace in (("guessed", guessed), ("sample", sampled)):
-        told = pace.learning_s(plan, len(train))
-        yield {
-            "job": "a local tuning, 120 steps",
-            "forecast": forecast,
-            "steps": fitted.steps,
-            "seconds_foreseen": round(told, 2),
-            "seconds_actual": round(whole, 2),
-            "seconds_off": round(told / whole - 1, 4),
-        }
+        found = database.execute(query, (f"train {name}", f"weigh {name}")).fetchone()
+    return dict(zip(COUNTED, found, strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -231,9 +232,14 @@ class Training:
         return found if found is not None and self._is_whole(found) else None
 
     def rehearse(self, component: str, candidate: str, split: Split, **stand_ins: Any) -> Candidate:
-        """A candidate fitted with other tools in the place of its own, by their name in `Tools`; nothing is kept."""
-        tools = replace(self._tools(component, candidate, cached=True), **stand_ins)
-        return self._fit(self._make(candidate, tools), split)
+        """A candidate fitted, saved and loaded, with other tools in the place of its own, by their name in `Tools`; nothing is kept."""
+        tools, served = (replace(self._tools(component, candidate, cached=kept), **stand_ins) for kept in (True, False))
+        fitted = self._fit(self._make(candidate, tools), split)
+        if CANDIDATES.part(candidate).trains:
+            return fitted  # what stands in for its tuning made no weights
+        with tempfile.TemporaryDirectory() as folder:
+            fitted.save(Path(folder))
+            return self._make(candidate, served).load(Path(folder))
 
     def load(self, record: VersionRecord, generation: int | None = None, **stand_ins: Any) -> Candidate:
         """The candidate of a registered version, with the encoder that serves: what is measured is what is served.
