@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 from tiny_history import a_history
 
-from steelyard.evaluation.bench_backtest import _kept, _replayed
+from steelyard.evaluation.bench_backtest import _copied, _kept, _replayed
 
 
 @pytest.mark.slow
 def test_a_history_is_replayed_with_two_wordings_and_taken_up_again(tmp_path):
     a_history(tmp_path / "data" / "tiny")
     seen: list[int] = []
-    first = _replayed(tmp_path / "tiny", "tiny", tmp_path / "data", seen.append)
+    vectors = tmp_path / "vectors" / "tiny.sqlite"
+    first = _replayed(tmp_path / "tiny", "tiny", tmp_path / "data", seen.append, vectors)
     summary = first[-1]
     assert (summary["steps"], summary["as_trained"]) == (3, 0)
     assert summary["seconds"] > 0
     assert seen[-1] == 3
+    assert vectors.read_bytes()[:6] == b"SQLite"
     never = next(row for row in first if row.get("candidate") == "closed-book (never)")
     assert never["stale_worst"] > 0.2
     # Cut short: a later step is gone, and nobody can say how long the whole took.
@@ -43,3 +45,14 @@ def test_what_a_history_gave_is_not_made_twice_unless_it_was_cut_short(tmp_path)
     file.write_text('[{"history"')
     assert _kept(file, make)[0]["seconds"] == 1.5
     assert len(made) == 2
+
+
+def test_vectors_are_kept_for_other_code_and_said_to_be_there_only_where_they_are(tmp_path):
+    one, other = tmp_path / "one.sqlite", tmp_path / "deep" / "other.sqlite"
+    assert not _copied(None, one)
+    assert not _copied(one, other)
+    assert not other.exists()
+    one.write_bytes(b"vectors")
+    assert _copied(one, other)
+    assert other.read_bytes() == b"vectors"
+    assert [path.name for path in other.parent.iterdir()] == ["other.sqlite"]

@@ -64,14 +64,15 @@ def bench_backtest(data: Path, cache: Path, progress: Progress) -> dict[str, Any
     has for the same days.
 
     What a history gave is kept in `cache` until the code or the data change, and a replay that was cut short goes on where it was; then
-    its `seconds` are None, because nobody timed the whole.
+    its `seconds` are None, because nobody timed the whole. They are None as well where vectors of an earlier run were used, which are
+    kept by content, whatever the code: `bench replay` times a replay that begins with nothing.
     """
     wanted = [EXAMPLE, *(name for name in HISTORIES if (data / name).is_dir())]
     folder = cache / "backtest" / _code()
     rows: list[Row] = []
     for done, name in enumerate(wanted):
-        steps = _within(progress, done, len(wanted) + 1)
-        rows += _kept(folder / f"{name}.json", partial(_replayed, folder / name, name, data, steps))
+        steps, vectors = _within(progress, done, len(wanted) + 1), cache / "backtest" / "vectors" / f"{name}.sqlite"
+        rows += _kept(folder / f"{name}.json", partial(_replayed, folder / name, name, data, steps, vectors))
         progress((done + 1) * STEPS, (len(wanted) + 1) * STEPS)
     if (data / PROBES_OF).is_dir():
         rows += _kept(folder / "probes.json", lambda: [_probe_precision(folder / PROBES_OF, data / PROBES_OF)])
@@ -105,8 +106,10 @@ def _code() -> str:
     return digest.hexdigest()[:12]
 
 
-def _replayed(folder: Path, name: str, data: Path, steps: Callable[[int], None]) -> list[Row]:
-    """The rows of one history; `steps` is told how many steps are done."""
+def _replayed(
+    folder: Path, name: str, data: Path, steps: Callable[[int], None], vectors: Path | None = None
+) -> list[Row]:
+    """The rows of one history; `steps` is told how many steps are done, `vectors` is the file that keeps them for other code."""
     cut_short = (folder / ".steelyard").is_dir()
     history: list[str] = []
     if name == EXAMPLE:
@@ -116,13 +119,28 @@ def _replayed(folder: Path, name: str, data: Path, steps: Callable[[int], None])
     else:
         lay_out_history(folder, name, data / name)
         history = ["--history", f"docs={data / name / 'changes.jsonl.gz'}", "--to", LAST_DAY]
+    own = folder / ".steelyard" / "row-vectors.sqlite"
+    timed = not cut_short and not _copied(vectors, own)
     begin = perf_counter()
 
     def tick() -> None:
         steps(len(list(folder.glob(".steelyard/backtest/*/*/answers/rag-bm25/*.json"))))
 
     found = json.loads(steelyard("-w", str(folder), "backtest", *history, "--json", tick=tick))
-    return rows_of(name, found, None if cut_short else perf_counter() - begin)
+    rows = rows_of(name, found, perf_counter() - begin if timed else None)
+    _copied(own, vectors)
+    return rows
+
+
+def _copied(one: Path | None, other: Path | None) -> bool:
+    """Whether there was a file to copy; it is there whole or not at all."""
+    if one is None or other is None or not one.is_file():
+        return False
+    other.parent.mkdir(parents=True, exist_ok=True)
+    beside = other.with_suffix(".new")
+    shutil.copyfile(one, beside)
+    beside.replace(other)
+    return True
 
 
 def rows_of(name: str, found: Mapping[str, Any], seconds: float | None) -> list[Row]:
