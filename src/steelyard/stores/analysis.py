@@ -21,6 +21,9 @@ why will with would you your yours yourself yourselves
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
+KEPT_STEMS = 32_768
+"""Words whose stem is remembered, 6 MB: the usual ones of a corpus. Of a large one a hundred thousand would be met once and kept."""
+
 _local = threading.local()
 
 
@@ -53,10 +56,10 @@ def _folded(text: str) -> str:
     return "".join(mark for mark in unicodedata.normalize("NFKD", lowered) if not unicodedata.combining(mark))
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=KEPT_STEMS)
 def _stem(word: str) -> str:
     stem: str = _stemmer().stemWord(word)
-    return stem
+    return word if stem == word else stem  # most are their own stem: one text is kept and not two
 
 
 def _stemmer() -> Any:

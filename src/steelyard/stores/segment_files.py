@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.stores.clusters import Clusters
-from steelyard.stores.postings import Postings, merged
+from steelyard.stores.postings import Merging, Postings
 from steelyard.stores.rows import Rows
 from steelyard.stores.segments import BLOCK, Segment
 from steelyard.stores.texts import Texts, joined
@@ -152,11 +152,8 @@ def _listed(folder: Path) -> Iterator[tuple[Path, int, int, str]]:
 
 
 def _arrays(parts: Sequence[Segment], count: int, clusters: Clusters | None) -> list[_Array]:
-    postings = parts[0].postings
-    if len(parts) > 1 or not isinstance(postings.vocabulary, Vocabulary):
-        postings = merged([part.postings for part in parts])
-    vocabulary = postings.vocabulary
-    assert isinstance(vocabulary, Vocabulary)
+    postings = Merging([part.postings for part in parts])
+    vocabulary, entries = postings.vocabulary, int(postings.starts[-1])
     offsets = joined([part.texts for part in parts])
     dim = parts[0].vectors.shape[1]
     vectors = (block for part in parts for block in part.blocks()) if clusters is None else _laid(parts[0], clusters)
@@ -164,9 +161,9 @@ def _arrays(parts: Sequence[Segment], count: int, clusters: Clusters | None) -> 
         _held("starts", "I64", postings.starts),
         _held("offsets", "I64", offsets),
         _Array("vectors", "F32", (count, dim), vectors),
-        _held("rows", "I32", postings.rows),
+        _Array("rows", "I32", (entries,), postings.rows()),
         _held("lengths", "I32", postings.lengths),
-        _held("counts", "U16", postings.counts),
+        _Array("counts", "U16", (entries,), postings.counts()),
         _held("term_offsets", "I64", vocabulary.offsets),
         _held("terms", "U8", vocabulary.blob),
         _Array("blob", "U8", (int(offsets[-1]),), (part.texts.blob for part in parts)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from heapq import merge
+from itertools import pairwise, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 KEPT_TERMS = 2_000  # places remembered, 100 bytes each: most questions are made of the same words
-READ_TERMS = 65_536  # decoded at a time when all are gone through
+READ_TERMS = 8_192  # decoded at a time when all are gone through
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +32,11 @@ class Vocabulary(Mapping[str, int]):
     @classmethod
     def of(cls, terms: Iterable[str]) -> Vocabulary:
         """The vocabulary of terms that are in order, each once."""
-        packed = [term.encode() for term in terms]
-        offsets = np.zeros(len(packed) + 1, dtype=np.int64)
-        np.cumsum([len(one) for one in packed], out=offsets[1:])
-        return cls(offsets, np.frombuffer(b"".join(packed), dtype=np.uint8))
+        packed, ends = bytearray(), array("q", [0])
+        for term in terms:
+            packed += term.encode()
+            ends.append(len(packed))
+        return cls(np.array(ends, dtype=np.int64), np.frombuffer(bytes(packed), dtype=np.uint8))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -67,3 +70,19 @@ class Vocabulary(Mapping[str, int]):
             places = (ends - ends[0]).tolist()
             for start, end in pairwise(places):
                 yield packed[start:end].decode()
+
+
+def together(parts: Sequence[Mapping[str, int]]) -> tuple[Vocabulary, list[NDArray[np.int64]]]:
+    """The terms of all parts, which are in order, as one vocabulary; and for each part the place of its terms there, ascending."""
+    places = [array("q") for _ in parts]
+
+    def union() -> Iterator[str]:
+        last, count = None, 0
+        for term, part in merge(*(zip(terms, repeat(number)) for number, terms in enumerate(parts))):
+            if term != last:
+                last, count = term, count + 1
+                yield term
+            places[part].append(count - 1)
+
+    whole = Vocabulary.of(union())
+    return whole, [np.array(place, dtype=np.int64) for place in places]
