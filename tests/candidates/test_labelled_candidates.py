@@ -1,5 +1,6 @@
 """What every candidate learned from labelled rows promises: the Candidate protocol, on real parts and a small encoder."""
 
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,7 +157,10 @@ def test_routers_learn_and_decline_what_is_out_of_scope(name):
         assert 0.0 <= output.probability <= 1.0
         assert output.out_of_scope == (output.label == "out_of_scope")
     many = candidate.predict_many([item.text for item in holdout])
-    assert [replace(out, usage=one.usage) for out, one in zip(outputs, many, strict=True)] == many
+    for one, of_many in zip(outputs, many, strict=True):
+        # A product of matrices rounds otherwise than one of a row and a matrix.
+        assert of_many.probability == pytest.approx(one.probability, rel=1e-9)
+        assert replace(one, usage=of_many.usage, probability=of_many.probability) == of_many
 
 
 def test_linear_beats_the_majority_and_calibration_is_sane():
@@ -167,6 +171,47 @@ def test_linear_beats_the_majority_and_calibration_is_sane():
         return sum(candidate.predict(request(item), Scope()).label == item.label for item in holdout)
 
     assert right(linear) > 2 * right(majority)
+
+
+def coins(seed):
+    """Messages of six random words whose label is a coin's: nobody can be righter than one half."""
+    words = [f"{a}{b}" for a in ("ba", "ki", "lo", "mu") for b in ("ra", "ne", "ti", "so", "du")]
+    draw = random.Random(seed)
+    return [
+        Item(id=f"c{at}", task="classify", text=" ".join(draw.sample(words, 6)), label=draw.choice(["heads", "tails"]))
+        for at in range(200)
+    ]
+
+
+@pytest.mark.parametrize("name", ["tfidf", "knn", "linear", "cascade"])
+def test_routers_are_no_surer_than_right_where_twelve_validation_rows_tell_nothing(name):
+    surer = []
+    for seed in range(4):
+        rows = coins(seed)
+        router = CANDIDATES.load(name)(TOOLS).fit(rows[:88], rows[88:100])
+        said = router.predict_many([item.text for item in rows[100:]])
+        surer.append(np.mean([output.probability for output in said]) - 0.5)
+    assert max(surer) < 0.12
+
+
+@pytest.mark.parametrize("name", ["tfidf", "knn", "linear", "cascade"])
+def test_rows_held_out_in_turn_change_how_sure_a_router_is_and_nothing_else(name, monkeypatch):
+    rows = coins(0)
+    texts = [item.text for item in rows[100:]]
+    kind = CANDIDATES.load(name)
+    told = kind(TOOLS).fit(rows[:88], rows[88:100]).predict_many(texts)
+    monkeypatch.setattr(kind, "held_out_in_turn", False)
+    plain = kind(TOOLS).fit(rows[:88], rows[88:100]).predict_many(texts)
+
+    assert [output.label for output in told] == [output.label for output in plain]
+    odds = [
+        np.log(np.array([o.probability for o in out]) / (1 - np.array([o.probability for o in out])))
+        for out in (told, plain)
+    ]
+    shrunk = odds[0][odds[1] > 1e-6] / odds[1][odds[1] > 1e-6]
+    assert len(shrunk) > 50
+    assert np.allclose(shrunk, shrunk[0], rtol=1e-4)  # one temperature for all
+    assert abs(shrunk[0] - 1) > 0.02
 
 
 @pytest.mark.parametrize("name", ["tfidf", "knn", "linear", "cascade"])

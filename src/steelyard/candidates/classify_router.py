@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.candidates.classify_votes import Labelled, Votes, carved, loss_of
 from steelyard.candidates.interface import Tools
 from steelyard.components.calibration import (
     fit_temperature,
@@ -20,8 +20,10 @@ from steelyard.components.calibration import (
     negative_log_likelihood,
     outside_distance,
 )
+from steelyard.components.cross_fitting import MOST_TO_FIT, cross_fitted_temperature
 from steelyard.components.knn import NearestExamples
 from steelyard.components.linear_head import LinearHead
+from steelyard.dataset.split import cluster_rows
 from steelyard.models.artefact import load_artefact, save_artefact
 from steelyard.models.interface import Vectors
 from steelyard.models.metering import metered
@@ -39,26 +41,11 @@ KNN_WEIGHTS = (
     0.3,
     0.5,
 )  # share of the nearest examples in the cascade; the head alone and the examples alone are candidates too
-CARVED = 5  # without validation rows every fifth training row stands in for them
 FEWEST_VALIDATION = 10
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Texts with their vectors and labels, row by row."""
-
-    texts: list[str]
-    vectors: Vectors
-    labels: list[str]
-
-
-@dataclass(frozen=True)
-class Votes:
-    """Calibrated log probabilities (rows, labels), the labels' names, and what to add to the outside distance (rows,)."""
-
-    log_probabilities: Logits
-    labels: list[str]
-    strangeness: Logits
+ENOUGH_TO_CALIBRATE = 3_000
+"""Validation rows from which on they alone tell the temperature. Below, rows that are held out in turn tell it: with a fifth of
+banking77's training rows as a test, drawn three ways, its range shrank from 1.11-1.24 to 1.12-1.15 and the loss of the test rows in nats
+from .2807, .2259 and .2081 to .2803, .2257 and .2050."""
 
 
 class Router(ABC):
@@ -72,11 +59,13 @@ class Router(ABC):
 
     name = "router"
     encodes = True
+    held_out_in_turn = False  # whether it is quick enough to be fitted once more for each fold
 
     def __init__(self, tools: Tools, *, refit: bool = True) -> None:
         self._tools = tools
         self._refit = refit
         self._threshold: float | None = None
+        self._last_temperature = 1.0
         self._ready = False
 
     def fit(self, train: Sequence[Item], validation: Sequence[Item]) -> Self:
@@ -95,10 +84,12 @@ class Router(ABC):
                 code="candidate.no_rows",
             )
         if len(held) < FEWEST_VALIDATION:
-            rows, held = _carved(rows, held)
+            rows, held = carved(rows, held)
         known, unseen = self._labelled(rows), self._labelled(held)
         votes = self._learn(known, unseen)
-        self.validation_loss_ = _loss(votes, unseen.labels)
+        self._last_temperature = self._temperature_of([*rows, *held], known, unseen)
+        votes = self._tempered(votes)
+        self.validation_loss_ = loss_of(votes, unseen.labels)
         outside = self._tools.out_of_scope_label
         self._threshold = None
         if len(unseen.labels):
@@ -114,7 +105,7 @@ class Router(ABC):
         del scope  # a router reads the message only
         self._check_ready()
         with metered() as meter:
-            votes = self._vote([request.text], self._vectors([request.text]))
+            votes = self._tempered(self._vote([request.text], self._vectors([request.text])))
             distance, best, probability = self._placed(votes)
         return self._output(float(distance[0]), best[0], float(probability[0]), meter.usage)
 
@@ -123,7 +114,7 @@ class Router(ABC):
         self._check_ready()
         if not texts:
             return []
-        distance, best, probability = self._placed(self._vote(list(texts), self._vectors(texts)))
+        distance, best, probability = self._placed(self._tempered(self._vote(list(texts), self._vectors(texts))))
         rows = zip(distance.tolist(), best, probability.tolist(), strict=True)
         return [self._output(far, label, likely, None) for far, label, likely in rows]
 
@@ -134,6 +125,7 @@ class Router(ABC):
         common = {
             "candidate": self.name,
             "threshold": self._threshold,
+            "temperature": self._last_temperature,
             "out_of_scope_label": self._tools.out_of_scope_label,
             "encoder": self._tools.encoder.name if self.encodes else None,
         }
@@ -157,12 +149,17 @@ class Router(ABC):
             )
         self._restore(arrays, meta)
         self._threshold = common["threshold"]
+        self._last_temperature = common.get("temperature", 1.0)
         self._ready = True
         return self
 
     @abstractmethod
     def _learn(self, _train: Labelled, _held: Labelled) -> Votes:
         """Fit; returns the votes on `held`, made before those rows were learned from."""
+
+    def _vote_without(self, _rest: Labelled, _held: Labelled) -> Votes:
+        """Votes on `_held` with the settings that `_learn` chose, fitted on `_rest`; asked only where rows are `held_out_in_turn`."""
+        raise NotImplementedError
 
     @abstractmethod
     def _vote(self, _texts: list[str], _vectors: Vectors) -> Votes: ...
@@ -172,6 +169,25 @@ class Router(ABC):
 
     @abstractmethod
     def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None: ...
+
+    def _temperature_of(self, items: Sequence[Item], known: Labelled, unseen: Labelled) -> float:
+        """What calibrated votes are divided by: told by all rows, each held out once, where validation rows are few."""
+        rows = known + unseen
+        enough = len(unseen.labels) >= ENOUGH_TO_CALIBRATE or len(rows.labels) > MOST_TO_FIT
+        if not (self.held_out_in_turn and self._refit) or enough:
+            return 1.0
+        cluster_of = np.zeros(len(items), dtype=np.int64)
+        for number, places in enumerate(cluster_rows(items)):
+            cluster_of[places] = number
+
+        def fitted_on(rest: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[Logits, list[str]]:
+            votes = self._vote_without(rows.at(rest), rows.at(held))
+            return votes.log_probabilities, votes.labels
+
+        return cross_fitted_temperature(rows.labels, cluster_of.tolist(), fitted_on, seed=self._tools.seed)
+
+    def _tempered(self, votes: Votes) -> Votes:
+        return replace(votes, log_probabilities=log_softmax(votes.log_probabilities / self._last_temperature))
 
     def _placed(self, votes: Votes, *, choosing: bool = False) -> tuple[Logits, list[str], Logits]:
         """Outside distance, best in-scope label and its probability, row by row."""
@@ -219,6 +235,7 @@ class LinearRouter(Router):
     name = "linear"
     lexical = True
     dense = True
+    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         self._head = LinearHead(seed=self._tools.seed, refit=self._refit, lexical=self.lexical, dense=self.dense)
@@ -226,8 +243,11 @@ class LinearRouter(Router):
         seen = self._head.validation_log_probabilities_
         return Votes(seen, self._head.chosen_labels_, np.zeros(len(seen)))
 
+    def _vote_without(self, rest: Labelled, held: Labelled) -> Votes:
+        return _votes(self._head.fitted_on(rest.texts, rest.vectors, rest.labels), held.texts, held.vectors)
+
     def _vote(self, texts: list[str], vectors: Vectors) -> Votes:
-        return Votes(self._head.log_probabilities(texts, vectors), self._head.labels_, np.zeros(len(texts)))
+        return _votes(self._head, texts, vectors)
 
     def _state(self) -> tuple[Arrays, dict[str, Any]]:
         return self._head.state()
@@ -248,6 +268,7 @@ class KnnRouter(Router):
     """A vote of the nearest labelled examples; mending an example takes effect at once."""
 
     name = "knn"
+    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         self._examples = NearestExamples().fit(
@@ -259,10 +280,11 @@ class KnnRouter(Router):
             1.0 - self._examples.validation_nearest_,
         )
 
+    def _vote_without(self, rest: Labelled, held: Labelled) -> Votes:
+        return _nearest_votes(self._examples.kept_on(rest.vectors, rest.labels), held.vectors)
+
     def _vote(self, _texts: list[str], vectors: Vectors) -> Votes:
-        votes, nearest = self._examples.scores(vectors)
-        # Far from every example: a vote among strangers is no evidence.
-        return Votes(votes, self._examples.labels_, 1.0 - nearest)
+        return _nearest_votes(self._examples, vectors)
 
     def _state(self) -> tuple[Arrays, dict[str, Any]]:
         return self._examples.state()
@@ -275,6 +297,7 @@ class CascadeRouter(Router):
     """The hybrid: the tuned head and the nearest examples, weighed against each other on validation rows."""
 
     name = "cascade"
+    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         head = LinearHead(seed=self._tools.seed, refit=self._refit)
@@ -290,10 +313,18 @@ class CascadeRouter(Router):
             self._weight, self._temperature = _weighed(dense[known], near[known], truth[known])
         return Votes(self._mixed(dense, near), head.chosen_labels_, self._weight * (1.0 - examples.validation_nearest_))
 
+    def _vote_without(self, rest: Labelled, held: Labelled) -> Votes:
+        head = self._head.fitted_on(rest.texts, rest.vectors, rest.labels)
+        examples = self._examples.kept_on(rest.vectors, rest.labels)
+        return self._both(head, examples, held.texts, held.vectors)
+
     def _vote(self, texts: list[str], vectors: Vectors) -> Votes:
-        near, nearest = self._examples.scores(vectors)
-        mixed = self._mixed(self._head.log_probabilities(texts, vectors), near)
-        return Votes(mixed, self._head.labels_, self._weight * (1.0 - nearest))
+        return self._both(self._head, self._examples, texts, vectors)
+
+    def _both(self, head: LinearHead, examples: NearestExamples, texts: list[str], vectors: Vectors) -> Votes:
+        near, nearest = examples.scores(vectors)
+        mixed = self._mixed(head.log_probabilities(texts, vectors), near)
+        return Votes(mixed, head.labels_, self._weight * (1.0 - nearest))
 
     def _mixed(self, dense: Logits, near: Logits) -> Logits:
         return log_softmax(((1 - self._weight) * dense + self._weight * near) / self._temperature)
@@ -331,6 +362,16 @@ class MajorityRouter(Router):
         self._log_shares, self._labels = arrays["log_shares"], list(meta["labels"])
 
 
+def _votes(head: LinearHead, texts: list[str], vectors: Vectors) -> Votes:
+    return Votes(head.log_probabilities(texts, vectors), head.labels_, np.zeros(len(texts)))
+
+
+def _nearest_votes(examples: NearestExamples, vectors: Vectors) -> Votes:
+    votes, nearest = examples.scores(vectors)
+    # Far from every example: a vote among strangers is no evidence.
+    return Votes(votes, examples.labels_, 1.0 - nearest)
+
+
 def _weighed(dense: Logits, near: Logits, truth: NDArray[np.int64]) -> tuple[float, float]:
     """The weight of the nearest examples and the temperature under which `truth` is likeliest."""
 
@@ -341,22 +382,3 @@ def _weighed(dense: Logits, near: Logits, truth: NDArray[np.int64]) -> tuple[flo
 
     best = min(KNN_WEIGHTS, key=lambda weight: loss(weight)[0])
     return best, loss(best)[1]
-
-
-def _loss(votes: Votes, labels: Sequence[str]) -> float:
-    """Mean -log probability of the labels that could be given; without any, infinity."""
-    index = {label: at for at, label in enumerate(votes.labels)}
-    known = [(row, index[label]) for row, label in enumerate(labels) if label in index]
-    return -float(np.mean([votes.log_probabilities[place] for place in known])) if known else math.inf
-
-
-def _carved(rows: Sequence[Item], held: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Training rows with every fifth of each label moved to validation, when there are too few rows to calibrate on."""
-    seen: dict[str, int] = {}
-    kept: list[Item] = []
-    moved = list(held)
-    for item in rows:
-        label = item.label or ""
-        seen[label] = seen.get(label, 0) + 1
-        (moved if seen[label] % CARVED == 0 else kept).append(item)
-    return kept, moved

@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.candidates.classify_router import Labelled, LinearRouter, Votes
+from steelyard.candidates.classify_router import LinearRouter
+from steelyard.candidates.classify_votes import Labelled, Votes
 from steelyard.candidates.interface import Tools
 from steelyard.components.calibration import fit_temperature, negative_log_likelihood
 from steelyard.components.linear_head import LinearHead, Weights, logistic_weights
@@ -68,6 +69,7 @@ class TunedRouter(LinearRouter, ABC):
     """
 
     plan = CONTRAST
+    held_out_in_turn = False
 
     def __init__(self, tools: Tools, *, refit: bool = True) -> None:
         super().__init__(tools, refit=refit)

@@ -52,6 +52,13 @@ class NearestExamples:
             self._keep(np.concatenate([vectors, held]), [*labels, *held_labels])
         return self
 
+    def kept_on(self, vectors: Vectors, labels: Sequence[str]) -> Self:
+        """Other examples, voting with the k, sharpness and temperature of these."""
+        other = type(self)()
+        other.k_, other.sharpness_, other.temperature_ = self.k_, self.sharpness_, self.temperature_
+        other._keep(vectors, labels)
+        return other
+
     def scores(self, vectors: Vectors) -> tuple[Logits, NDArray[np.float64]]:
         """Calibrated log probabilities (rows, labels) in the order of `labels_`, and the cosine of the nearest example (rows,).
 

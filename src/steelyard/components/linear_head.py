@@ -89,6 +89,12 @@ class LinearHead:
         self._dense = self._strengths[self.strength_]
         return self
 
+    def fitted_on(self, texts: Sequence[str], vectors: Vectors, labels: Sequence[str]) -> Self:
+        """Another head with the strength, blend and temperature of this one, fitted on other rows."""
+        other = type(self)(seed=self.seed, refit=False, lexical=self.lexical and self.blend_ > 0, dense=self.dense)
+        other.strength_, other.blend_, other.temperature_ = self.strength_, self.blend_, self.temperature_
+        return other.fit_again(texts, vectors, labels)
+
     @property
     def dense_weights(self) -> Weights:
         """The classifier on vectors, (dim + 1, labels), the last row its intercepts."""

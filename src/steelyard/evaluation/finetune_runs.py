@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -54,6 +54,7 @@ def run_router(
 ) -> Ran:
     """Fit `kind` on the train and validation rows of `parts` and ask it the test rows, or read what an equal run kept in `kept`.
 
+    A training that was cut off goes on from its last checkpoint, which lies there too; `fit_s` then counts the last sitting alone.
     Equal is: the same rows, settings and seconds to tune, and the same code of the rooms that learn. The encoder is given by
     `tools` and counts by its name.
     """
@@ -62,11 +63,11 @@ def run_router(
     if path.is_file():
         return Ran.from_json(json.loads(path.read_text(encoding="utf-8")))
     train, held, test = parts
-    with tempfile.TemporaryDirectory() as folder:
-        router = kind(replace(tools, work=Path(folder)), refit=refit)
-        begun = process_time()
-        router.fit(train, held)
-        seconds = process_time() - begun
+    work = kept / key
+    router = kind(replace(tools, work=work), refit=refit)
+    begun = process_time()
+    router.fit(train, held)
+    seconds = process_time() - begun
     notes = router.notes_ if isinstance(router, TunedRouter) else {}
     ran = Ran(
         outputs=tuple(router.predict_many([item.text for item in test])),
@@ -78,6 +79,7 @@ def run_router(
     half = path.with_suffix(".half")
     half.write_text(json.dumps(ran.to_json()), encoding="utf-8")
     os.replace(half, path)
+    shutil.rmtree(work, ignore_errors=True)
     return ran
 
 
