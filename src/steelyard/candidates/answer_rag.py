@@ -14,6 +14,7 @@ from steelyard.candidates.answer_learning import Asked, Learner, Note
 from steelyard.candidates.interface import Search, Tools
 from steelyard.components.declining import EVIDENCE, Decliner, evidence_features
 from steelyard.components.fusion import NEUTRAL_WEIGHT, tune_dense_weight
+from steelyard.components.misplaced import misplaced
 from steelyard.components.nearness import by_tokens
 from steelyard.components.reader import UNTUNED, Reader, Reading
 from steelyard.metrics.answers import contains_answer
@@ -111,8 +112,8 @@ class RagAnswer:
         with metered() as meter:
             hits = self._hits(request.text, scope, fitted.dense_weight)
             reading = fitted.reader.read(request.text, hits)
-            confidence = 0.0
-            if reading is not None:
+            confidence = None
+            if reading is not None and not misplaced(request.text, reading.best):
                 confidence = fitted.decliner.confidence(evidence_features(request.text, hits, reading))
         return self._output(fitted, hits, reading, confidence, meter.usage)
 
@@ -173,18 +174,21 @@ class RagAnswer:
         return self._fitted
 
     def _output(
-        self, fitted: _Fitted, hits: Sequence[Hit], reading: Reading | None, confidence: float, usage: Usage
+        self, fitted: _Fitted, hits: Sequence[Hit], reading: Reading | None, confidence: float | None, usage: Usage
     ) -> Output:
+        """`confidence` is None where there is nothing to quote, or only what stands under another release."""
         threshold = fitted.decliner.threshold
-        trace = (
+        trace: tuple[tuple[str, str], ...] = (
             ("dense_weight", f"{fitted.dense_weight:.2f}"),
             ("threshold", f"{threshold:.3f}"),
             ("reader", fitted.level),
         )
         if reading is not None and fitted.level in RERANKING:
             hits = [hits[place] for place in reading.order]
-        if reading is None or confidence < threshold:
-            return Output(abstained=True, probability=confidence, hits=tuple(hits), usage=usage, trace=trace)
+        if reading is None or confidence is None or confidence < threshold:
+            if reading is not None and confidence is None:
+                trace = (*trace, ("declined", "the quote stands under another release, or names none"))
+            return Output(abstained=True, probability=confidence or 0.0, hits=tuple(hits), usage=usage, trace=trace)
         return Output(
             text=reading.best.text,
             probability=confidence,
@@ -269,7 +273,7 @@ def _fit_decliner(asked: Sequence[tuple[Asked, Reader]]) -> Decliner:
     rows, right = [], []
     for one, reader in asked:
         reading = reader.choose(one.item.text, one.quotes, one.features)
-        if reading is not None:
+        if reading is not None and not misplaced(one.item.text, reading.best):
             rows.append(evidence_features(one.item.text, one.hits, reading))
             right.append(one.item.answerable and contains_answer(reading.best.text, one.item.answers) > 0)
     return Decliner.fit(np.array(rows), np.array(right, dtype=np.bool_))

@@ -27,13 +27,28 @@ _DAY = re.compile(
 )
 
 
-def _versions(text: str) -> frozenset[str]:
-    return frozenset(found["number"].rstrip(".-").lower() for found in _VERSION.finditer(text))
+_SECTION = re.compile(
+    r"^\s*\d+(?:\.\d+)*\.?\s+(?!releases?\b|version\b)[^\W\d_]|\d\.\s+\S"
+    r"|\b(?:table|figure|chapter|section|part|appendix|example|step)\s+\w*\d",
+    re.IGNORECASE,
+)
+"""What numbers a section, a table, a step: no release, though it looks like one."""
 
 
-def _named_versions(text: str) -> frozenset[str]:
+def releases_in_heading(text: str) -> frozenset[str]:
+    """The versions that a heading names; the number of a section is none.
+
+    >>> sorted(releases_in_heading("Breaking changes (8.0)")), releases_in_heading("20.10. Automatic vacuuming")
+    (['8.0'], frozenset())
+    """
+    if _SECTION.search(text):
+        return frozenset()
     plain = (found["number"] or found["alone"] for found in _PLAIN_VERSION.finditer(text.strip()))
     return _versions(text) | frozenset(plain)
+
+
+def _versions(text: str) -> frozenset[str]:
+    return frozenset(found["number"].rstrip(".-").lower() for found in _VERSION.finditer(text))
 
 
 def _days(text: str) -> frozenset[str]:
@@ -51,19 +66,20 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class AskedAbove:
-    """What a question asks for that a heading may say: a version, a release, a day."""
+    """What a question asks for that a heading may say: a version, a release, a day. `version`: one of the first two."""
 
     wanted: tuple[_Wanted, ...]
+    version: bool = False
 
     @classmethod
     def of(cls, question: str) -> Self:
         """Read a question."""
         wanted = []
         if _VERSION_ASKED.search(question):
-            wanted.append(_Wanted(_versions, _named_versions, _versions(question)))
+            wanted.append(_Wanted(_versions, releases_in_heading, _versions(question)))
         if _DAY_ASKED.search(question):
             wanted.append(_Wanted(_days, _days, _days(question)))
-        return cls(tuple(wanted))
+        return cls(tuple(wanted), bool(_VERSION_ASKED.search(question)))
 
     def answered(self, quote: Quote) -> Quote:
         """The quote with the nearest heading above it that says what is asked for; as it is where the quote says it itself.
