@@ -51,7 +51,7 @@ FRAGMENTS = 64
 the segments, so more files only make the next writes slower, by under a millisecond each."""
 KEPT_VERSIONS = timedelta(hours=1)
 """Compacting removes the files of versions of the table that are older: nobody reads them longer than it takes to load rows."""
-LARGE = 1024  # rows of one call after which freed memory is given back
+LARGE = 1024  # rows read or written by one call after which freed memory is given back
 BATCH_IDS = 1000  # ids in one SQL condition
 
 
@@ -221,6 +221,8 @@ class LanceStore(Searching):
         for start in range(0, len(leaving), BATCH_IDS):
             part = any_of("id", leaving[start : start + BATCH_IDS])
             table.update(where=f"retired = {OPEN} AND {part}", values={"retired": generation})
+            if len(leaving) >= LARGE:
+                give_back()
         fresh = to_arrow(add.passages, vectors, self._next_number, generation)
         if table is None:
             self._opened = self._create(fresh)
@@ -313,6 +315,9 @@ class LanceStore(Searching):
         numbers = data.column("number").to_numpy()
         self._next_number = int(numbers[-1]) + 1 if len(numbers) else 0
         rows = state_rows(data)
+        if len(rows) >= LARGE:
+            del data
+            give_back()
         segments = load_segments(self._segments, rows)
         # Rows of a generation that nobody asked for may yet be discarded: what is made of them is not written.
         lasting = int((rows.added <= self._asked).sum())
