@@ -76,6 +76,7 @@ def replay(rows: Sequence[Row]) -> list[Table]:
             f"{row['questions']} ({row['asked']})",
             f"{row['ways']}",
             f"{row['passages_first']:,} + {row['passages_later']:,}" if "passages_first" in row else "–",
+            f"{row['first_index_s']:.0f}" if "first_index_s" in row else "–",
             f"{row['seconds']:.0f}",
         )
         for row in rows
@@ -83,7 +84,7 @@ def replay(rows: Sequence[Row]) -> list[Table]:
     ]
     heads = (
         "`docs_electron`", "pages:", "pages changed:", "steps:", "questions (asked):", "ways to run:",
-        "passages embedded at first + later:", "seconds on two cores:",
+        "passages embedded at first + later:", "first index s:", "all, seconds on two cores:",
     )  # fmt: skip
     return [(heads, lines)]
 
