@@ -55,6 +55,15 @@ def test_a_version_is_not_the_one_that_begins_like_it():
     assert asking.says(Named(names=frozenset({"4.10"}))) == 0.0
 
 
+def test_a_version_is_the_same_with_and_without_its_last_zeros():
+    table = (
+        "Lamp | Stable | Node\n31.0.0 | 2024-06-11 | v20.14\n30.0.0 | 2024-04-16 | v20.11\n3.0.0 | 2018-09-18 | v10.2"
+    )
+    assert answer("When was Lamp 3 stable?", table) == "3.0.0 | 2018-09-18 | v10.2"
+    assert answer("When was Lamp v30.0 stable?", table) == "30.0.0 | 2024-04-16 | v20.11"
+    assert Asking.of("Is 4.10 still kept up?").says(Named(names=frozenset({"4.1"}))) == 0.0
+
+
 def test_a_key_of_initials_is_asked_for_in_full():
     eol = next(span for span in spans_of(RELEASES) if span.key == "eol")
     given = Asking.of("When is the end of life?").features(naming(RELEASES, eol), "")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 from steelyard.components.quotes import Quote, headings_above
+
+KEPT_QUESTIONS = 256
+"""Questions remembered: each is read for its quotes, for the best of them, and for whether that may be given."""
 
 _MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 
@@ -74,12 +78,7 @@ class AskedAbove:
     @classmethod
     def of(cls, question: str) -> Self:
         """Read a question."""
-        wanted = []
-        if _VERSION_ASKED.search(question):
-            wanted.append(_Wanted(_versions, releases_in_heading, _versions(question)))
-        if _DAY_ASKED.search(question):
-            wanted.append(_Wanted(_days, _days, _days(question)))
-        return cls(tuple(wanted), bool(_VERSION_ASKED.search(question)))
+        return cls(*_asked(question))
 
     def answered(self, quote: Quote) -> Quote:
         """The quote with the nearest heading above it that says what is asked for; as it is where the quote says it itself.
@@ -97,3 +96,14 @@ class AskedAbove:
             if heading is not None:
                 return replace(quote, heading=heading)
         return plain
+
+
+@lru_cache(maxsize=KEPT_QUESTIONS)
+def _asked(question: str) -> tuple[tuple[_Wanted, ...], bool]:
+    wanted = []
+    version = bool(_VERSION_ASKED.search(question))
+    if version:
+        wanted.append(_Wanted(_versions, releases_in_heading, _versions(question)))
+    if _DAY_ASKED.search(question):
+        wanted.append(_Wanted(_days, _days, _days(question)))
+    return tuple(wanted), version

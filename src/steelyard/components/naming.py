@@ -20,6 +20,7 @@ _FOCUS = re.compile(
     re.IGNORECASE,
 )
 _VERSION = re.compile(r"v(?=\d)")
+_ZEROS = re.compile(r"(?:\.0)+$")
 INITIALS = range(3, 6)
 """Words that a key may abbreviate by their first letters: `eol` is an end of life, `ttl` a time to live. Two letters are anything."""
 
@@ -121,8 +122,8 @@ def newest_of(asking: Asking, entries: Sequence[Named]) -> str:
 
 
 def _names(text: str) -> list[str]:
-    """Words as they are written, for `3.10` is neither 3.1 nor 10; plain words by their stems."""
+    """Words as they are written, for `3.10` is neither 3.1 nor 10, but `v8.0.0` is 8; plain words by their stems."""
     found = []
     for name in _NAME.findall(text.lower()):
-        found += terms(name) if name.isalpha() else [_VERSION.sub("", name, count=1)]
+        found += terms(name) if name.isalpha() else [_ZEROS.sub("", _VERSION.sub("", name, count=1))]
     return found
