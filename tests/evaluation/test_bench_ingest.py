@@ -28,3 +28,4 @@ def test_the_ingest_benchmark_measures_what_it_says(tmp_path, monkeypatch):
     assert memory["files"] == 40
     assert memory["passages"] >= 120
     assert memory["parent_mb"] > 10
+    assert memory["edited_mb"] > 10

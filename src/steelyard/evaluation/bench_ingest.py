@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from steelyard.evaluation.own_ingest import PLANTED
 from steelyard.evaluation.retrieval_sets import load_retrieval_set
 from steelyard.models.encoder import usable_cores
 from steelyard.models.loading import minilm_source
+from steelyard.schema.errors import UserError
 
 Progress = Callable[[int, int], None]
 
@@ -30,10 +32,15 @@ EVERY = 16
 EVERY_VARIABLE = "STEELYARD_BENCH_EVERY"
 """Another step through the documents; 1 takes all."""
 
+PARTS = ("speed", "threads", "questions", "memory")
+PARTS_VARIABLE = "STEELYARD_BENCH_PARTS"
+"""Parts to run, comma-separated; all of them take ten minutes."""
+
 ROUNDS = 2
 CORES = (1, 2, 4)
 FILES = (1_000, 5_000, 10_000)
 FILE_PASSAGES = 3
+EDITS = 100
 QUESTIONS = 200
 SCRIPT = "steelyard.evaluation.own_ingest"
 
@@ -49,6 +56,7 @@ def bench_ingest(data_root: Path, cache: Path, progress: Progress, peers: Path |
     shutil.rmtree(folder, ignore_errors=True)
     files = folder / "docs"
     files.mkdir(parents=True)
+    wanted = _wanted()
     step = int(os.environ.get(EVERY_VARIABLE, EVERY))
     data = load_retrieval_set(data_root / SET)
     chosen = data.versions[::step]
@@ -59,18 +67,37 @@ def bench_ingest(data_root: Path, cache: Path, progress: Progress, peers: Path |
     _write(folder / "own.json", [(version.document, version.text) for version in chosen])
     # More threads than cores would measure the machine's scheduler.
     scaled = [cores for cores in CORES[1:] if cores <= usable_cores()]
-    steps = len(scaled) + 2 + len(FILES)
-    rows = _one_core(files, folder, peers)
-    progress(1, steps)
-    for done, cores in enumerate(scaled, start=2):
-        rows.append(_scaling(files, cores, rows))
-        progress(done, steps)
     questions = list(data.queries.values())[:QUESTIONS]
-    rows += [_questions(files, precision, questions) for precision in ("fp32", "int8")]
-    for done, count in enumerate(FILES, start=len(scaled) + 3):
-        rows.append(_memory(folder, count))
-        progress(done, steps)
+    steps: list[tuple[str, Callable[[], Sequence[dict[str, Any]]]]] = [
+        ("speed", lambda: _one_core(files, folder, peers)),
+        *(("threads", partial(_scaling, files, cores)) for cores in scaled),
+        ("questions", lambda: [_questions(files, precision, questions) for precision in ("fp32", "int8")]),
+        *(("memory", partial(_memory, folder, count)) for count in FILES),
+    ]
+    steps = [(part, run) for part, run in steps if part in wanted]
+    rows: list[dict[str, Any]] = []
+    for done, (part, run) in enumerate(steps, start=1):
+        rows += [{"part": part} | row for row in run()]
+        progress(done, len(steps))
     return {"name": "ingest", "rows": rows}
+
+
+def _wanted() -> set[str]:
+    """The parts to run.
+
+    Raises:
+        UserError: one is named that does not exist.
+    """
+    named = {name.strip() for name in os.environ.get(PARTS_VARIABLE, ",".join(PARTS)).split(",")}
+    unknown = sorted(named - set(PARTS))
+    if unknown:
+        raise UserError(
+            f"'{unknown[0]}' is no part of this benchmark.",
+            where=PARTS_VARIABLE,
+            remedy=f"There are: {', '.join(PARTS)}.",
+            code="bench.unknown_part",
+        )
+    return named
 
 
 def _one_core(files: Path, folder: Path, peers: Path | None) -> list[dict[str, Any]]:
@@ -125,16 +152,24 @@ def _row(name: str, chunks: str, cores: int, spent: Mapping[str, float], ours: M
     }
 
 
-def _scaling(files: Path, cores: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    with _own(files, "fp32", cores) as own:
-        spent = own.ask()
-    return {
-        "contender": "steelyard",
-        "threads": cores,
-        "passages": spent["passages"],
-        "seconds": round(spent["seconds"], 1),
-        "times_one_thread": round(rows[0]["seconds"] / spent["seconds"], 2),
-    }
+def _scaling(files: Path, cores: int) -> list[dict[str, Any]]:
+    """The same ingest on one thread and on `cores`, in turn."""
+    with ExitStack() as running:
+        alone, several = (running.enter_context(_own(files, "fp32", threads)) for threads in (1, cores))
+        spent: dict[int, list[Mapping[str, Any]]] = {1: [], cores: []}
+        for _ in range(ROUNDS):
+            spent[1].append(alone.ask())
+            spent[cores].append(several.ask())
+    one, more = _middle(spent[1]), _middle(spent[cores])
+    return [
+        {
+            "contender": "steelyard",
+            "threads": cores,
+            "passages": int(more["passages"]),
+            "seconds": round(more["seconds"], 1),
+            "times_one_thread": round(one["seconds"] / more["seconds"], 2),
+        }
+    ]
 
 
 def _questions(files: Path, precision: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -153,8 +188,8 @@ def _questions(files: Path, precision: str, texts: Sequence[str]) -> dict[str, A
     }
 
 
-def _memory(folder: Path, count: int) -> dict[str, Any]:
-    """Peak memory of an ingest of `count` made files; the vectors are made up, as they take no part in it."""
+def _memory(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Peak memory of an ingest of `count` made files, and of one after EDITS of them were edited; the vectors are made up."""
     files = folder / f"files-{count}"
     files.mkdir()
     corpus = MadeCorpus(count * FILE_PASSAGES)
@@ -167,15 +202,18 @@ def _memory(folder: Path, count: int) -> dict[str, Any]:
             )
     held = len(list(files.iterdir()))
     with _own(files, PLANTED, 1) as own:
-        spent = own.ask()
+        spent = own.ask(edits=EDITS)
     shutil.rmtree(files)
-    return {
-        "files": held,
-        "passages": spent["passages"],
-        "seconds": round(spent["seconds"], 1),
-        "parent_mb": round(spent["own_mb"]),
-        "workers_mb": round(spent["workers_mb"]),
-    }
+    return [
+        {
+            "files": held,
+            "passages": spent["passages"],
+            "seconds": round(spent["seconds"], 1),
+            "parent_mb": round(spent["own_mb"]),
+            "workers_mb": round(spent["workers_mb"]),
+            "edited_mb": round(spent["edited_mb"]),
+        }
+    ]
 
 
 def _write(path: Path, pairs: Sequence[tuple[str, str]]) -> None:

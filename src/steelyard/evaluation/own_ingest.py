@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from steelyard.corpus.sources import SourceRule
 from steelyard.evaluation.own_search import say
 from steelyard.models.interface import Vectors
 from steelyard.models.loading import load_minilm
+from steelyard.schema.corpus import IngestReport
 from steelyard.stores.lance import LanceStore
 
 LOOK_S = 0.02  # between two looks at the memory of a process
@@ -44,9 +46,17 @@ class PlantedEncoder:
 
 
 def main() -> int:
-    """Answer commands from standard input until it ends; each is one whole ingest into a new index."""
+    """Answer commands from standard input until it ends; each is one whole ingest into a new index.
+
+    With a third argument: one ingest into the index that is there, and what it took of memory.
+    """
     folder, precision = Path(sys.argv[1]), sys.argv[2]
     encoder: Encoder = PlantedEncoder()
+    if len(sys.argv) > 3:
+        with looking() as memory:
+            once(folder, Path(sys.argv[3]), encoder)
+        say(memory)
+        return 0
     if precision != PLANTED:
         encoder = load_minilm(precision=cast(Literal["fp32", "int8"], precision))
         encoder.encode(["warm up"] * 32)
@@ -57,21 +67,42 @@ def main() -> int:
     say({"encoder": encoder.name})
     for line in sys.stdin:
         command = json.loads(line)
-        say(question(encoder, command["texts"]) if "texts" in command else whole(folder, encoder))
+        say(question(encoder, command["texts"]) if "texts" in command else whole(folder, encoder, **command))
     return 0
 
 
-def whole(folder: Path, encoder: Encoder) -> dict[str, Any]:
-    """One ingest of a folder, from files to the generation that answers."""
-    with tempfile.TemporaryDirectory(prefix="steelyard-ingest-") as place, looking() as memory:
-        library, store = Library(Path(place) / "corpus.sqlite"), LanceStore(Path(place) / "index")
-        rule = SourceRule(path=folder.name, allow=("everyone",))
-        begin, before = perf_counter(), processor_s()
-        report = ingest([rule], library, store, encoder, root=folder.parent, settings=IngestSettings())
-        store.optimize()
-        spent = {"seconds": perf_counter() - begin, "cpu_s": processor_s() - before}
-        library.close()
+def whole(folder: Path, encoder: Encoder, edits: int = 0) -> dict[str, Any]:
+    """One ingest of a folder, from files to the generation that answers.
+
+    After `edits` of its files one more follows, in a process of its own that reads what the first wrote: `edited_mb` is its peak.
+    """
+    with tempfile.TemporaryDirectory(prefix="steelyard-ingest-") as place:
+        with looking() as memory:
+            begin, before = perf_counter(), processor_s()
+            report = once(folder, Path(place), encoder)
+            spent = {"seconds": perf_counter() - begin, "cpu_s": processor_s() - before}
+        if edits:
+            files = sorted(folder.iterdir())
+            for file in files[:: max(1, len(files) // edits)][:edits]:
+                file.write_text(f"{file.read_text(encoding='utf-8')}\nEdited.\n", encoding="utf-8")
+            told = subprocess.run(
+                [sys.executable, "-m", "steelyard.evaluation.own_ingest", str(folder), PLANTED, place],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            spent["edited_mb"] = json.loads(told.stdout)["own_mb"]
     return {**spent, "passages": report.passages, "embedded": report.embedded, **memory}
+
+
+def once(folder: Path, place: Path, encoder: Encoder) -> IngestReport:
+    """Ingest a folder into the library and the index in `place`."""
+    library, store = Library(place / "corpus.sqlite"), LanceStore(place / "index")
+    rule = SourceRule(path=folder.name, allow=("everyone",))
+    report = ingest([rule], library, store, encoder, root=folder.parent, settings=IngestSettings())
+    store.optimize()
+    library.close()
+    return report
 
 
 def question(encoder: Encoder, texts: Sequence[str]) -> dict[str, Any]:
