@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from steelyard.evaluation.benchmarks import run_benchmark
+from steelyard.evaluation import bench_backtest
+from steelyard.evaluation.benchmarks import run_benchmark, wanted_parts
 from steelyard.schema.errors import MissingExtraError, NotFoundError, UserError
 from steelyard.schema.progress import silent
 
@@ -42,3 +43,22 @@ def _without_peer(_target):
         raise ModuleNotFoundError("No module named 'bm25s'", name="bm25s")
 
     return bench
+
+
+def test_parts_are_run_in_their_order_and_all_where_none_is_named(monkeypatch):
+    monkeypatch.delenv("STEELYARD_BENCH_SETS", raising=False)
+    assert wanted_parts(["one", "two", "three"]) == ["one", "two", "three"]
+    monkeypatch.setenv("STEELYARD_BENCH_SETS", "three,one,four")
+    assert wanted_parts(["one", "two", "three"]) == ["one", "three"]
+
+
+def test_only_the_histories_named_are_replayed_and_each_row_says_its_part(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEELYARD_BENCH_SETS", "docs_electron")
+    (tmp_path / "data" / "docs_electron").mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(bench_backtest, "_kept", lambda file, _make: asked.append(file.name) or [{"history": "x"}])
+    told: list[tuple[int, int]] = []
+    found = bench_backtest.bench_backtest(tmp_path / "data", tmp_path, lambda done, total: told.append((done, total)))
+    assert found["rows"] == [{"part": "docs_electron", "history": "x"}]
+    assert asked == ["docs_electron.json"]
+    assert told == [(24, 24)]

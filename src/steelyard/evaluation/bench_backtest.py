@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from steelyard.evaluation.benchmarks import wanted_parts
 from steelyard.evaluation.reworded import reworded
 from steelyard.example.layout import lay_out
 from steelyard.metrics.statistics import wilson
@@ -31,6 +32,7 @@ EXAMPLE = "example"
 LAST_DAY = "2026-08-01"
 """Day of the last of the 24 monthly snapshots, which have neither a beginning before them nor an end behind them."""
 STEPS = 24
+PROBES = "probes"
 PROBES_OF = "docs_endoflife"
 ALL_PROBES = 40_000
 FIELDS: Mapping[str, str] = {
@@ -65,19 +67,26 @@ def bench_backtest(data: Path, cache: Path, progress: Progress) -> dict[str, Any
 
     What a history gave is kept in `cache` until the code or the data change, and a replay that was cut short goes on where it was; then
     its `seconds` are None, because nobody timed the whole. They are None as well where vectors of an earlier run were used, which are
-    kept by content, whatever the code: `bench replay` times a replay that begins with nothing.
+    kept by content, whatever the code: `bench replay` times a replay that begins with nothing. STEELYARD_BENCH_SETS names the histories to
+    replay, or `probes`; each row says which of these is its `part`.
     """
-    wanted = [EXAMPLE, *(name for name in HISTORIES if (data / name).is_dir())]
+    wanted = wanted_parts([EXAMPLE, *(name for name in (*HISTORIES, PROBES) if (data / _set_of(name)).is_dir())])
     folder = cache / "backtest" / _code()
     rows: list[Row] = []
     for done, name in enumerate(wanted):
-        steps, vectors = _within(progress, done, len(wanted) + 1), cache / "backtest" / "vectors" / f"{name}.sqlite"
-        rows += _kept(folder / f"{name}.json", partial(_replayed, folder / name, name, data, steps, vectors))
-        progress((done + 1) * STEPS, (len(wanted) + 1) * STEPS)
-    if (data / PROBES_OF).is_dir():
-        rows += _kept(folder / "probes.json", lambda: [_probe_precision(folder / PROBES_OF, data / PROBES_OF)])
-    progress((len(wanted) + 1) * STEPS, (len(wanted) + 1) * STEPS)
+        steps, vectors = _within(progress, done, len(wanted)), cache / "backtest" / "vectors" / f"{name}.sqlite"
+        make = (
+            partial(_probe_precision, folder / PROBES, data / PROBES_OF)
+            if name == PROBES
+            else partial(_replayed, folder / name, name, data, steps, vectors)
+        )
+        rows += [{"part": name} | row for row in _kept(folder / f"{name}.json", make)]
+        progress((done + 1) * STEPS, len(wanted) * STEPS)
     return {"name": "backtest", "rows": rows}
+
+
+def _set_of(part: str) -> str:
+    return PROBES_OF if part == PROBES else part
 
 
 def _within(progress: Progress, before: int, parts: int) -> Callable[[int], None]:
@@ -216,8 +225,9 @@ def lay_out_history(folder: Path, name: str, source: Path) -> None:
                 )
 
 
-def _probe_precision(folder: Path, source: Path) -> Row:
+def _probe_precision(folder: Path, source: Path) -> list[Row]:
     """Derived answers beside those of the reference questions for the same fact of the same document, by their days."""
+    lay_out_history(folder, source.name, source)
     out = folder / "derived.jsonl"
     begin = perf_counter()
     steelyard(
@@ -237,7 +247,7 @@ def _probe_precision(folder: Path, source: Path) -> Row:
     low, high = wilson(right, len(compared))
     asked = {row["fact_id"] for row in references if row["kind"] in FIELDS}
     found = {row["fact_id"] for row in references if row["kind"] in FIELDS and _key(row) in derived}
-    return {
+    measured: Row = {
         "history": PROBES_OF,
         "case": "probes",
         "derived_facts": len(derived),
@@ -249,6 +259,7 @@ def _probe_precision(folder: Path, source: Path) -> Row:
         "reference_found": len(found),
         "seconds": round(seconds, 1),
     }
+    return [measured]
 
 
 def _compared(references: Sequence[Row], derived: Mapping[tuple[str, str, str], Sequence[Row]]) -> list[bool]:

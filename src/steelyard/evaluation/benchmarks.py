@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from steelyard.schema.errors import MissingExtraError, NotFoundError, UserError,
 from steelyard.schema.progress import Report
 
 DATA_VARIABLE = "STEELYARD_SHARED"
+
+SETS_VARIABLE = "STEELYARD_BENCH_SETS"
+"""Parts of a benchmark to run, comma-separated (default all), for those whose rows say their `part`."""
 
 BENCHMARKS: Mapping[str, str] = {
     "router": "steelyard.evaluation.bench_router:bench_router",
@@ -104,6 +107,12 @@ def _run(
             remedy="Install it with: pip install 'steelyard[bench,train]'.",
             code="bench.missing_extra",
         ) from error
+
+
+def wanted_parts(names: Sequence[str]) -> list[str]:
+    """Those of the parts of a benchmark that STEELYARD_BENCH_SETS names, in their order; all where it names none."""
+    named = [name for name in os.environ.get(SETS_VARIABLE, "").split(",") if name]
+    return [name for name in names if not named or name in named]
 
 
 def data_folder() -> Path:
