@@ -78,7 +78,7 @@ FORESEEN = {
 def _counted(value: float | None, name: str) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}" if name == "usd" else f"{value:,.0f}"
+    return format(value, {"usd": ".4f", "seconds": ",.1f"}.get(name, ",.0f"))
 
 
 def _share(off: float | None) -> str:

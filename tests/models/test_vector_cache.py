@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from encoder_conformance import check_encoder
@@ -42,3 +44,18 @@ def test_progress_counts_the_texts_to_embed_and_a_stop_keeps_what_is_done(tmp_pa
         encoder.encode([f"text {n}" for n in range(600)])
     assert seen == [(256, 600)]
     assert meter.usage.encoder_tokens == 2 * (600 - 256)
+
+
+def test_threads_share_one_connection_and_a_file_that_was_replaced_is_opened_anew(tmp_path):
+    path = tmp_path / "v.sqlite"
+    encoder = CachedEncoder(FakeEncoder(), path)
+    texts = [f"text {n}" for n in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda text: encoder.encode([text])[0], texts))
+    np.testing.assert_array_equal(rows, FakeEncoder().encode(texts))
+    for kept in tmp_path.iterdir():
+        kept.unlink()
+    with metered() as meter:
+        encoder.encode(texts)
+        CachedEncoder(FakeEncoder(), path).encode(texts)
+    assert meter.usage.encoder_tokens == 2 * 200  # embedded again once, and kept in the new file

@@ -25,7 +25,7 @@ Sample = Annotated[
     bool,
     typer.Option(
         "--sample",
-        help="With --dry-run: make some calls of each candidate (ten, or up to a fifth of them), and a few steps of each local tuning. "
+        help="With --dry-run: make some calls of each candidate (ten, or up to a quarter of them), and a few steps of each local tuning. "
         "The calls are paid; their answers are kept, and the run itself does not ask again.",
     ),
 ]

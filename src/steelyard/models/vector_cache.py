@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -20,8 +23,17 @@ READ_ROWS = 500  # host parameters of one SQL statement; SQLite's old limit is 9
 WRITE_TEXTS = 256  # texts embedded between two commits: what an interrupted run can lose
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Who opened which file."""
+
+    process: int
+    device: int
+    file: int
+
+
 class CachedEncoder:
-    """An encoder that remembers: vectors by encoder name and content hash in one SQLite file, safe for several processes.
+    """An encoder that remembers: vectors by encoder name and content hash in one SQLite file, safe for several threads and processes.
 
     Worth it for passages and labelled rows. Queries of strangers should go to the inner encoder, or the file grows
     with the traffic. Only texts that were not in the file are metered.
@@ -30,6 +42,8 @@ class CachedEncoder:
     def __init__(self, inner: Encoder, path: Path) -> None:
         self.inner = inner
         self.path = path
+        self._guard = Lock()
+        self._opened: tuple[_Place, sqlite3.Connection] | None = None
 
     @property
     def name(self) -> str:
@@ -52,17 +66,18 @@ class CachedEncoder:
         """
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         keys = list(map(_key, texts))
-        with closing(self._open()) as database:
-            known = self._read(database, list(dict.fromkeys(keys)))
-            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-            # Longest first over the whole run, so that batches hold texts of one length.
-            order = sorted(missing, key=lambda key: (-len(missing[key]), key))
-            for start in range(0, len(order), WRITE_TEXTS):
-                part = order[start : start + WRITE_TEXTS]
-                fresh = dict(zip(part, self.inner.encode([missing[key] for key in part]), strict=True))
-                self._write(database, fresh)
-                known.update(fresh)
-                progress(min(start + WRITE_TEXTS, len(order)), len(order))
+        with self._guard:
+            known = self._read(self._database(), list(dict.fromkeys(keys)))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        # Longest first over the whole run, so that batches hold texts of one length.
+        order = sorted(missing, key=lambda key: (-len(missing[key]), key))
+        for start in range(0, len(order), WRITE_TEXTS):
+            part = order[start : start + WRITE_TEXTS]
+            fresh = dict(zip(part, self.inner.encode([missing[key] for key in part]), strict=True))
+            with self._guard:
+                self._write(self._database(), fresh)
+            known.update(fresh)
+            progress(min(start + WRITE_TEXTS, len(order)), len(order))
         for row, key in enumerate(keys):
             vectors[row] = known[key]
         return vectors
@@ -73,8 +88,8 @@ class CachedEncoder:
             return {}
         keys = {text: _key(text) for text in texts}
         try:
-            with closing(self._open()) as database:
-                known = self._read(database, list(dict.fromkeys(keys.values())))
+            with self._guard:
+                known = self._read(self._database(), list(dict.fromkeys(keys.values())))
         except sqlite3.DatabaseError as error:
             log.warning("%s cannot be read, so what it holds is embedded again: %s", self.path.name, error)
             return {}
@@ -84,9 +99,29 @@ class CachedEncoder:
         """See `Encoder.count_tokens`."""
         return self.inner.count_tokens(texts)
 
+    def _database(self) -> sqlite3.Connection:
+        """The connection. It stays open, as closing the last one writes the whole journal to disk: 20 ms for a single text.
+
+        Another is opened where the file was put in the place of the one that was opened, or another process was forked from this one.
+        """
+        if self._opened is None or self._opened[0] != self._place():
+            if self._opened is not None and self._opened[0].process == os.getpid():
+                self._opened[1].close()
+            database = self._open()
+            self._opened = self._place(), database
+            weakref.finalize(self, database.close)
+        return self._opened[1]
+
+    def _place(self) -> _Place:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return _Place(process=os.getpid(), device=0, file=0)
+        return _Place(process=os.getpid(), device=found.st_dev, file=found.st_ino)
+
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self.path, timeout=60.0)
+        database = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")
         # A lost vector is computed again: a crash of the machine may cost the last commits, never the file.
         database.execute("PRAGMA synchronous=NORMAL")

@@ -20,7 +20,7 @@ SAMPLED = 10
 SURE = 0.04
 """Standard error of a call's seconds and USD, as a part of them, at which a sample of a server ends."""
 
-MOST_SHARE, MOST = 0.2, 60
+MOST_SHARE, MOST = 0.25, 100
 """A sample that is not sure yet ends at this part of a job's calls, and at so many."""
 
 GOLDEN_RATIO = (1 + 5**0.5) / 2
