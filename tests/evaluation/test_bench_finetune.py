@@ -95,6 +95,31 @@ def test_a_run_that_was_cut_off_fits_nothing_twice(data, tmp_path, monkeypatch):
         run(data, tmp_path)
 
 
+def test_a_training_that_was_cut_off_finds_its_checkpoint_again_and_leaves_none_behind(data, tmp_path, monkeypatch):
+    monkeypatch.setenv(bench.PARTS_VARIABLE, "banking77")
+    monkeypatch.setenv(bench.ROUTERS_VARIABLE, "linear")
+    folders = []
+    fit = LinearRouter.fit
+
+    def interrupted(router, train, held):
+        folder = router._tools.work
+        folders.append(folder)
+        if len(folders) == 1:
+            folder.mkdir(parents=True)
+            (folder / "checkpoint").touch()
+            raise KeyboardInterrupt
+        assert (folder / "checkpoint").is_file()
+        return fit(router, train, held)
+
+    monkeypatch.setattr(LinearRouter, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path)
+    run(data, tmp_path)
+
+    assert folders[0] == folders[1]
+    assert not folders[0].exists()
+
+
 def test_a_part_that_does_not_exist_is_named_with_those_that_do(data, tmp_path, monkeypatch):
     monkeypatch.setenv(bench.PARTS_VARIABLE, "fewer")
     with pytest.raises(UserError, match="knows no 'fewer'") as caught:
