@@ -176,7 +176,7 @@ class Audit:
         return found
 
     def _of_format(self, name: str, settings: ComponentSettings, items: Sequence[Item]) -> list[Finding]:
-        """Approved replies that have not the format that every reply must have, or what is wrong with the format itself."""
+        """Approved replies that are not of the format that every reply must have, or what is wrong with the format itself."""
         file = self._examples.file_of(name)
         if settings.task != "write" or not settings.format or self._absent(settings):
             return []
@@ -188,7 +188,7 @@ class Audit:
             Finding(
                 code="dataset.reply_format",
                 severity="warning",
-                message="the approved reply, its places filled, has not the component's `format`.",
+                message="the approved reply, its places filled, is not of the component's `format`.",
                 remedy=f"Correct the reply, or `format` under [components.{name}]: writers that repeat it score as invalid.",
                 file=file,
                 row=item.row,
