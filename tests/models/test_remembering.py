@@ -11,8 +11,10 @@ import numpy as np
 from steelyard.components.nearness import ByVectors
 from steelyard.models.fake import FakeEncoder
 from steelyard.models.interface import Vectors
+from steelyard.models.metering import metered
 from steelyard.models.remembering import RememberingEncoder
 from steelyard.models.vector_cache import CachedEncoder
+from steelyard.schema.outputs import Usage
 
 
 class Counting(FakeEncoder):
@@ -91,3 +93,44 @@ def test_many_threads_share_it() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(check, range(500)))
+
+
+class Together(Counting):
+    """Reads several texts at once, each taking a second."""
+
+    reads_together = True
+
+    def encode_unmetered(self, texts: Sequence[str]) -> tuple[Vectors, list[Usage]]:
+        return self.encode(texts), [Usage(encoder_tokens=len(text), seconds=1.0) for text in texts]
+
+
+def test_texts_embedded_ahead_are_metered_once_by_who_asks_first() -> None:
+    inner = Together()
+    memory = RememberingEncoder(inner)
+    memory.encode(["known"])
+    memory.ahead(["one", "three", "known"])
+    assert inner.texts == 3
+    assert not memory.was_asked("one")
+    right = FakeEncoder().encode(["one"])
+    with metered() as first:
+        assert np.array_equal(memory.encode(["one"]), right)
+    with metered() as second:
+        memory.encode(["one", "three"])
+    assert memory.was_asked("one")
+    assert (first.usage.encoder_tokens, first.ahead_s, first.calls) == (3, 1.0, 1)
+    assert (second.usage.encoder_tokens, second.ahead_s) == (5, 1.0)
+    assert 1.0 <= first.usage.seconds < 1.0 + 60.0
+    assert inner.texts == 3
+
+
+def test_what_was_embedded_ahead_and_never_asked_for_is_forgotten_in_time() -> None:
+    memory = RememberingEncoder(Together(), kept=10)
+    for number in range(30):
+        memory.ahead([str(number), f"{number} again"])
+    assert len(memory._vectors) == len(memory._owed) == 10
+
+
+def test_an_encoder_that_gains_nothing_embeds_nothing_ahead() -> None:
+    inner = Counting()
+    RememberingEncoder(inner).ahead(["one", "two"])
+    assert inner.texts == 0

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.schema.outputs import Usage
+
 Vectors = NDArray[np.float32]
 
 
@@ -39,6 +41,18 @@ class Recalling(Protocol):
 
     def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """The vectors, (dim,) each, of those of `texts` that were embedded before, as `Encoder.encode` gives them; nothing is computed."""
+
+
+@runtime_checkable
+class TogetherEncoder(Protocol):
+    """An encoder that reads several texts in less time than one after the other."""
+
+    @property
+    def reads_together(self) -> bool:
+        """Whether it does, as it was loaded."""
+
+    def encode_unmetered(self, texts: Sequence[str]) -> tuple[Vectors, list[Usage]]:
+        """The vectors as `Encoder.encode` gives them, and each text's share of what that took; no meter is told."""
 
 
 @runtime_checkable

@@ -16,11 +16,12 @@ class Meter:
 
     `usage.seconds` is the wall time since the meter was opened (fixed once it is closed), so it goes into an `Output`
     as it is; `model_s` is the part of it spent inside model calls. A kept answer of a generator counts with the seconds that it took
-    when it was made, so a repeated measurement measures the same latency.
+    when it was made, so a repeated measurement measures the same latency; and so does what was done ahead, `ahead_s`.
     """
 
     def __init__(self) -> None:
         self.calls = 0
+        self.ahead_s = 0.0
         self._total = Usage()
         self._opened = perf_counter()
         self._closed: float | None = None
@@ -37,11 +38,13 @@ class Meter:
         """Seconds spent inside model calls."""
         return self._total.seconds
 
-    def add(self, usage: Usage, *, waited: bool = True) -> None:
-        """Count one call; `waited` False: its seconds did not pass now, its answer was kept."""
+    def add(self, usage: Usage, *, waited: bool = True, ahead: bool = False) -> None:
+        """Count one call; `waited` False: its seconds did not pass now, its answer was kept; `ahead`: it was made before."""
         self.calls += 1
-        if not waited:
+        if not waited or ahead:
             self._spared += usage.seconds
+        if ahead:
+            self.ahead_s += usage.seconds
         self._total = self._total + usage
 
     def close(self) -> None:
@@ -74,7 +77,7 @@ def metered() -> Iterator[Meter]:
         _open_meters.reset(token)
 
 
-def record(usage: Usage, *, waited: bool = True) -> None:
-    """Count one model call in every open meter of this context; without an open meter nothing happens. `waited`: see `Meter.add`."""
+def record(usage: Usage, *, waited: bool = True, ahead: bool = False) -> None:
+    """Count one model call in every open meter of this context; without an open meter nothing happens. For the rest see `Meter.add`."""
     for meter in _open_meters.get():
-        meter.add(usage, waited=waited)
+        meter.add(usage, waited=waited, ahead=ahead)

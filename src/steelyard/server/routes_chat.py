@@ -124,7 +124,9 @@ class _Asking:
                 return line.respond(self._message, self._scope)
             return line.alone(self._component, self._message, self._scope)
 
-        served = await self._site.answer(self._who, self._scope, self._message.text, make)
+        served = await self._site.answer(
+            self._who, self._scope, self._message.text, make, kind=f"chat {self._component}"
+        )
         text = chat_form.said(served, self._site.settings.serve.handoff_text)
         return JSONResponse(chat_form.completion(served, self._body.model, text, self._used(served, text)))
 
@@ -135,7 +137,7 @@ class _Asking:
             for piece in line.stream(self._component, self._message, self._scope):
                 yield replace(piece, id=answer_id) if isinstance(piece, Served) else piece
 
-        stream = self._site.stream(self._who, self._scope, self._message.text, make)
+        stream = self._site.stream(self._who, self._scope, self._message.text, make, kind=f"stream {self._component}")
         # The first piece is awaited here: what goes wrong before it is still an answer with a status of its own.
         first = await anext(stream)
         events = self._events(answer_id, first, stream)

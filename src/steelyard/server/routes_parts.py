@@ -86,7 +86,9 @@ def _add_pipeline(app: FastAPI, site: Site) -> None:
         """Route a message, look its answer up among what the asker may see, and write the reply in the house's words."""
         scope = _scope(request, body.asker)
         message = Request(text=body.text, slots=body.slots)
-        served = await site.answer(caller(request), scope, body.text, lambda line: line.respond(message, scope))
+        served = await site.answer(
+            caller(request), scope, body.text, lambda line: line.respond(message, scope), kind="respond"
+        )
         return JSONResponse(shown.responded(served))
 
 
@@ -110,7 +112,9 @@ def _add_parts(app: FastAPI, site: Site) -> None:
             then = _line_of_then(site, line, body, at)
             return then.ask(body.question, scope, component=body.component, at=at)
 
-        return JSONResponse(shown.asked(await site.answer(caller(request), scope, body.question, make, as_of=at)))
+        return JSONResponse(
+            shown.asked(await site.answer(caller(request), scope, body.question, make, kind="ask", as_of=at))
+        )
 
     @app.post(
         "/api/route",
@@ -123,7 +127,7 @@ def _add_parts(app: FastAPI, site: Site) -> None:
         """The intent of a message with its calibrated probability, and whether it is out of scope."""
         who = caller(request)
         served = await site.answer(
-            who, who.scope, body.text, lambda line: line.route(body.text, component=body.component)
+            who, who.scope, body.text, lambda line: line.route(body.text, component=body.component), kind="route"
         )
         return JSONResponse(shown.routed(served))
 
@@ -139,7 +143,7 @@ def _add_parts(app: FastAPI, site: Site) -> None:
         who = caller(request)
         message = Request(text=body.text, slots=body.slots, label=body.label)
         served = await site.answer(
-            who, who.scope, body.text, lambda line: line.write(message, component=body.component)
+            who, who.scope, body.text, lambda line: line.write(message, component=body.component), kind="write"
         )
         return JSONResponse(shown.written(served))
 
@@ -156,7 +160,11 @@ def _add_search(app: FastAPI, site: Site) -> None:
         """The best passages that the asker may see, best first."""
         scope = _scope(request, body.asker)
         served = await site.answer(
-            caller(request), scope, body.query, lambda line: line.search(body.query, scope, body.k, mode=body.mode)
+            caller(request),
+            scope,
+            body.query,
+            lambda line: line.search(body.query, scope, body.k, mode=body.mode),
+            kind=f"search {body.mode}",
         )
         return JSONResponse(shown.found(served))
 

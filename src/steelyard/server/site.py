@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 
 from steelyard.registry.keys import Keys
 from steelyard.schema.errors import SteelyardError
 from steelyard.schema.scope import Scope
 from steelyard.schema.serving import AnswerNote, Served
+from steelyard.server.crew import Crew
 from steelyard.server.failures import UnavailableError
 from steelyard.server.identity import Identity
 from steelyard.server.limits import RateLimit
@@ -77,7 +77,7 @@ class Site:
         self.ready = False
         self._threads = self.settings.serve.threads or max(1, cores() // workers)
         self._waiting = 0
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._crew = Crew(self._threads, embed=self.running.embed_ahead, used=self.running.embedded)
 
     def open(self) -> None:
         """Load the release in force.
@@ -92,6 +92,7 @@ class Site:
     def close(self) -> None:
         """Write what is pending and close the files."""
         self.ready = False
+        self._crew.close()
         self.audit.close()  # before the observer, who is told of what it still keeps
         self.observer.close()
         self.limits.close()
@@ -123,7 +124,7 @@ class Site:
             UnavailableError: too many requests wait already (503), or it takes longer than `[serve] timeout_s` (504).
         """
         with self._admitted():
-            return await self._compute(call)
+            return await asyncio.wrap_future(self._crew.submit(call))
 
     async def answer(
         self,
@@ -132,9 +133,12 @@ class Site:
         question: str,
         make: Callable[[Pipeline], Served],
         *,
+        kind: str,
         as_of: datetime | None = None,
     ) -> Served:
-        """One answer of the pipeline in force, kept by the audit before it is given. `as_of` is the day that was asked about, if one was.
+        """One answer of the pipeline in force, kept by the audit before it is given.
+
+        `kind` says what is asked for: see `Crew`. `as_of` is the day that was asked about, if one was.
 
         Raises:
             UnavailableError, SteelyardError: as `work`, and as the pipeline.
@@ -147,10 +151,8 @@ class Site:
             return served, self._keep(record, choice, make)
 
         with self._admitted():
-            served, kept = await self._compute(whole)
-            # The disk is waited for here and not in the worker thread: the next answer is computed meanwhile.
-            await asyncio.wrap_future(kept)
-            return served
+            # The disk is not waited for in the worker thread: the next answer is computed meanwhile.
+            return await asyncio.wrap_future(self._crew.submit_lasting(whole, message=question, kind=kind))
 
     async def stream(
         self,
@@ -158,8 +160,10 @@ class Site:
         scope: Scope,
         question: str,
         make: Callable[[Pipeline], Iterator[str | Served]],
+        *,
+        kind: str,
     ) -> AsyncIterator[str | Served]:
-        """The pieces of an answer as they are made, then the whole, which the audit keeps before it is given.
+        """The pieces of an answer as they are made, then the whole, which the audit keeps before it is given. `kind`: see `answer`.
 
         A reader who leaves early stops nothing: what was begun is finished and kept, as part of it was read.
 
@@ -168,6 +172,7 @@ class Site:
             StoreError: its record could not be kept.
         """
         sender, receiver = anyio.create_memory_object_stream[tuple[str | Served, Future[None] | None]](STREAM_PIECES)
+        loop = asyncio.get_running_loop()
 
         def whole() -> None:
             gone = False
@@ -179,13 +184,14 @@ class Site:
                     kept = self._keep(record, choice, lambda line: last_of(make(line)))
                 try:
                     if not gone:
-                        anyio.from_thread.run(sender.send, (piece, kept))
+                        asyncio.run_coroutine_threadsafe(sender.send((piece, kept)), loop).result()
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                     gone = True
 
         async def run() -> None:
             try:
-                await self.work(whole)
+                with self._admitted():
+                    await asyncio.wrap_future(self._crew.submit(whole, message=question, kind=kind))
             finally:
                 await sender.aclose()
 
@@ -233,11 +239,6 @@ class Site:
             ) from None
         finally:
             self._waiting -= 1
-
-    async def _compute(self, call: Callable[[], T]) -> T:
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._threads)
-        return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
 
 
 def cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -12,6 +13,7 @@ from uuid import uuid4
 from steelyard.candidates.interface import Candidate, Search, Streaming
 from steelyard.candidates.system import System
 from steelyard.components.fusion import NEUTRAL_WEIGHT
+from steelyard.models.metering import metered
 from steelyard.schema.corpus import Citation, Hit
 from steelyard.schema.errors import NotFoundError, UserError
 from steelyard.schema.items import Task
@@ -65,9 +67,9 @@ class Pipeline:
             answerer=answerer.candidate if answerer else None,
             writer=writer.candidate if writer else None,
         )
-        start = perf_counter()
-        out = system.respond(request, scope)
-        seconds = perf_counter() - start
+        with _timed() as passed:
+            out = system.respond(request, scope)
+            seconds = passed()
         uses = [
             self._use(part, output)
             for part, output in ((router, out.routed), (answerer, out.answered), (writer, out.written))
@@ -125,14 +127,15 @@ class Pipeline:
                 remedy="Run `steelyard ingest` first.",
                 code="serving.no_documents",
             )
-        start = perf_counter()
-        if mode == "lexical":
-            hits = self._search.lexical(text, scope, k)
-        elif mode == "dense":
-            hits = self._search.dense(text, scope, k)
-        else:
-            hits = self._search.fused(text, scope, k, self.dense_weight)
-        return self._served("search", "", [], perf_counter() - start, hits=tuple(hits))
+        with _timed() as passed:
+            if mode == "lexical":
+                hits = self._search.lexical(text, scope, k)
+            elif mode == "dense":
+                hits = self._search.dense(text, scope, k)
+            else:
+                hits = self._search.fused(text, scope, k, self.dense_weight)
+            seconds = passed()
+        return self._served("search", "", [], seconds, hits=tuple(hits))
 
     def alone(self, component: str, request: Request, scope: Scope) -> Served:
         """The output of one component, whatever its task.
@@ -210,9 +213,10 @@ class Pipeline:
 
     def _alone(self, task: Task, component: str | None, request: Request, scope: Scope) -> Served:
         part = self.part(task, component)
-        start = perf_counter()
-        output = part.candidate.predict(request, scope)
-        return self._of_one(part, output, perf_counter() - start)
+        with _timed() as passed:
+            output = part.candidate.predict(request, scope)
+            seconds = passed()
+        return self._of_one(part, output, seconds)
 
     def _of_one(self, part: LoadedPart, output: Output, seconds: float) -> Served:
         return self._served(
@@ -276,6 +280,14 @@ class Pipeline:
             hits=hits,
             **more,
         )
+
+
+@contextmanager
+def _timed() -> Iterator[Callable[[], float]]:
+    """Gives the seconds that an answer has taken so far: since now, and what was embedded ahead for it while it waited."""
+    start = perf_counter()
+    with metered() as meter:
+        yield lambda: perf_counter() - start + meter.ahead_s
 
 
 def moved(citations: Sequence[Citation], answer: str, reply: str) -> tuple[Citation, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -102,6 +103,17 @@ class Running:
             placed=toolbox.library.placed,
             cpu_hour_usd=self.parts.settings.economics.cpu_hour_usd,
         )
+
+    def embed_ahead(self, messages: Sequence[str]) -> None:
+        """Embed messages that wait together, as far as that saves time; the answers, and what each cost, are the same."""
+        encoder = self.parts.toolbox.encoder
+        if isinstance(encoder, RememberingEncoder):
+            encoder.ahead(messages)
+
+    def embedded(self, message: str) -> bool:
+        """Whether the answer to a message made use of its vector."""
+        encoder = self.parts.toolbox.encoder
+        return isinstance(encoder, RememberingEncoder) and encoder.was_asked(message)
 
     def close(self) -> None:
         """Close the files that are open."""

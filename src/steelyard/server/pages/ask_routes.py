@@ -67,7 +67,9 @@ def _add_asking(app: FastAPI, pages: Pages) -> None:
             }
             status = 403 if isinstance(error, ForbiddenError) else 400
             return pages.show(request, "ask.html.j2", room="ask", status=status, tries=await tries(who), **shown)
-        served = await site.answer(who, scope, asking.text, lambda line: _asked(line, asking, scope))
+        served = await site.answer(
+            who, scope, asking.text, lambda line: _asked(line, asking, scope), kind=f"page {asking.kind}"
+        )
         shown = ask_room.context(asking, who, served)
         return pages.show(request, "ask.html.j2", room="ask", tries=await tries(who), **shown)
 
