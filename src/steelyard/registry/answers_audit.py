@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +41,10 @@ MIGRATIONS: tuple[str, ...] = (
 
 BATCH = 512
 """Records in one commit at the most."""
+
+GATHER_S, BUSY_S = 0.004, 0.02
+"""How long a record waits for others to share its way to the disk, where the last went there less than BUSY_S ago: a commit of one takes
+0.57 ms of the processor, one of four 0.15 ms a record. Who asks alone waits for nothing."""
 
 SHORTEST_ID = 6
 """Characters of a trace id that are enough to ask for an answer, where no other begins with them."""
@@ -213,10 +218,13 @@ class AnswersAudit:
             self._drop_connection()
 
     def _write_batches(self) -> None:
+        written = 0.0
         while True:
             first = self._waiting.get()
             if first is None:
                 return
+            if monotonic() - written < BUSY_S:
+                sleep(GATHER_S)
             batch, ends = [first], False
             while len(batch) < BATCH and not ends:
                 try:
@@ -228,6 +236,7 @@ class AnswersAudit:
                 else:
                     batch.append(more)
             self._write(batch)
+            written = monotonic()
             if ends:
                 return
 

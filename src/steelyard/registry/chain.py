@@ -94,10 +94,10 @@ class Chain:
         self, connection: sqlite3.Connection, *, at: str, who: str, what: str, why: str, evidence: Mapping[str, Any]
     ) -> Entry:
         """Add one record; it is there when the connection's transaction is."""
-        return self.extend(connection, [Draft(at=at, who=who, what=what, why=why, evidence=evidence)])[0]
+        return entry_of(self.extend(connection, [Draft(at=at, who=who, what=what, why=why, evidence=evidence)])[0])
 
-    def extend(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Entry]:
-        """Add records in this order; they are there when the connection's transaction is."""
+    def extend(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> list[_Row]:
+        """Add records in this order; they are there when the connection's transaction is. Returned as rows: see `entry_of`."""
         head = connection.execute(f"SELECT entries, hash FROM {self.name}_head").fetchone()
         number, previous = int(head[0]), str(head[1])
         rows: list[_Row] = []
@@ -110,7 +110,7 @@ class Chain:
         marks = ", ".join("?" * len(_COLUMNS.split(", ")))
         connection.executemany(f"INSERT INTO {self.name} ({_COLUMNS}) VALUES ({marks})", rows)
         connection.execute(f"UPDATE {self.name}_head SET entries = ?, hash = ?", (number, previous))
-        return [entry_of(row) for row in rows]
+        return rows
 
     def entries(self, connection: sqlite3.Connection) -> Iterator[Entry]:
         """All records, oldest first."""
