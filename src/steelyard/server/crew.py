@@ -93,6 +93,7 @@ class Crew:
             if others:
                 self._embed_all([job, *others])
             self._run(job)
+            del job, others  # a thread that waits keeps no answer, and no pipeline that made one, alive
 
     def _others(self, job: _Job) -> list[_Job]:
         """Calls that wait, to embed their messages together with that of `job`; out of the queue until that is done."""

@@ -75,9 +75,11 @@ class Snapshot:
         by_words = self._by_words(text, view, k, ordered=False)
         by_meaning = self._by_meaning(vector, view, k, ordered=False)
         known = {row for row, _ in by_meaning}
-        others = [row for row, _ in by_words if row not in known]
-        by_meaning += zip(others, self._cosines(vector, others), strict=True)
         ids = self.rows.ids
+        # In one order: the last bit of a product depends on the rows that are multiplied beside it.
+        unknown = sorted(((-score, ids[row]), row) for row, score in by_words if row not in known)
+        others = [row for _, row in unknown]
+        by_meaning += zip(others, self._cosines(vector, others), strict=True)
         return Pool(
             lexical={ids[row]: score for row, score in by_words}, dense={ids[row]: score for row, score in by_meaning}
         )
