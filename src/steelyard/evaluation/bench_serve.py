@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -50,7 +50,8 @@ CALLS: dict[str, Callable[[str], Call]] = {
 """What is asked, by its name in the table."""
 
 AGAIN = "search, asked before"
-"""The search with the example's own questions over and over: their vectors are remembered."""
+"""The search with the example's own questions over and over: their vectors are remembered. All others ask what nobody asked before: the
+example's questions, mistyped in ever another way."""
 
 
 def bench_serve(
@@ -58,9 +59,9 @@ def bench_serve(
 ) -> dict[str, Any]:
     """Answers a second with every connection busy, then latency at half that rate; beside it a plain service of a peer's.
 
-    Two worker processes each, one client process, all on the cores this process may use. Every question has words of its own, so no
-    memory of earlier ones helps; but for AGAIN. Rounds alternate between the contenders, and the peer is asked at our half rate, too.
-    Then releases are timed under streaming clients, and `minutes` of soak follow: see `soak`. `progress` is told seconds.
+    Two worker processes each, one client process, all on the cores this process may use. Every question has words of its own (see
+    `distinct`), so no memory of earlier ones helps; but for AGAIN. Rounds alternate between the contenders, and the peer is asked at our
+    half rate, too. Then releases are timed under streaming clients, and `minutes` of soak follow: see `soak`. `progress` is told seconds.
     """
     del data_root  # the example workspace is in the package
     folder = example_workspace(cache / "serve-workspace")
@@ -90,6 +91,7 @@ class _Contest:
         own = float(os.environ.get(SECONDS_VARIABLE, 0))
         self._flood_s, self._paced_s = own or FLOOD_S, own or PACED_S
         self._key, self._questions = new_key(folder, groups=(GROUP,)), _questions(folder)
+        self._asked = count()
         once = WARM_S + self._flood_s + self._paced_s
         self.seconds = ROUNDS * ((len(CALLS) + 1) * once + (once + self._paced_s if with_peer else 0.0))
 
@@ -104,16 +106,19 @@ class _Contest:
             for who in order:
                 if who == "ours":
                     for name, ask in {**CALLS, AGAIN: CALLS["search"]}.items():
-                        calls = cycle(map(ask, self._questions)) if name == AGAIN else distinct(self._questions, ask)
+                        calls = cycle(map(ask, self._questions)) if name == AGAIN else self._new(ask)
                         kept.setdefault(("steelyard", name), []).append(self._measured(ours, calls))
                         ahead(min(self.seconds, perf_counter() - begun))
                 elif theirs is not None:
                     own = [one.half_rate for one in kept.get(("steelyard", "search"), [])]
-                    calls = distinct(self._questions, _peer_search)
+                    calls = self._new(_peer_search)
                     found = self._measured(theirs, calls, at=own[-1] if own else None)
                     kept.setdefault((peer_service.NAME, "search"), []).append(found)
                     ahead(min(self.seconds, perf_counter() - begun))
         return [_row(contender, name, rounds) for (contender, name), rounds in kept.items()]
+
+    def _new(self, ask: Callable[[str], Call]) -> Iterator[Call]:
+        return distinct(self._questions, ask, self._asked)
 
     def _measured(self, server: ServedProcess, calls: Iterator[Call], at: float | None = None) -> Round:
         """As fast as it answers, then at half that rate, then at the rate `at` where one is named."""

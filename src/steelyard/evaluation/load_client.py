@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -156,9 +156,55 @@ Ask = Callable[[str], Call]
 """A question made into a request."""
 
 
-def distinct(questions: list[str], ask: Ask) -> Iterator[Call]:
-    """Requests without end, each with words of its own, so that no memory of earlier questions answers."""
-    number = 0
-    while True:
-        yield ask(f"{questions[number % len(questions)]} Ticket {100_000 + number}.")
-        number += 1
+def distinct(questions: Sequence[str], ask: Ask, numbers: Iterator[int]) -> Iterator[Call]:
+    """Requests without end, each with words of its own, so that no memory of earlier questions answers.
+
+    The questions in turn, each time mistyped in another way, so that they are as long as people's own: with one slip the example's have
+    17.4 tokens instead of 15.9. `numbers` counts what was asked before, by whichever iterator.
+    """
+    own = list(dict.fromkeys(questions))
+    for number in numbers:
+        yield ask(slipped(own[number % len(own)], number // len(own)))
+
+
+def slipped(question: str, turn: int) -> str:
+    """A question as somebody mistypes it: two letters swapped, one left out or one doubled, and from some turn on twice.
+
+    No single slip comes twice; of two slips together some do, tens of turns later.
+
+    >>> slipped("Who pays?", 0), slipped("Who pays?", 1), slipped("12?", 3)
+    ('Woh pays?', 'Who pyas?', '12? 3')
+    """
+    ways = len(_spots(question)) * len(SLIPS)
+    if not ways:
+        return f"{question} {turn}"
+    again, first = divmod(turn, ways)
+    once = _slip(question, first)
+    twice = once if not again else _slip(once, again - 1)
+    return twice if twice != question else once  # the second slip mended the first
+
+
+SLIPS = ("swapped", "left out", "doubled")
+
+
+def _spots(question: str) -> list[int]:
+    """Where a slip shows: inside a word, before a letter of another kind."""
+    return [
+        at
+        for at in range(1, len(question) - 1)
+        if question[at - 1 : at + 2].isalpha() and question[at] != question[at + 1]
+    ]
+
+
+def _slip(question: str, way: int) -> str:
+    spots = _spots(question)
+    if not spots:
+        return f"{question} {way}"
+    kind, place = divmod(way % (len(spots) * len(SLIPS)), len(spots))
+    at = spots[place]
+    slip = {
+        "swapped": question[at + 1] + question[at],
+        "left out": question[at + 1],
+        "doubled": question[at] * 2 + question[at + 1],
+    }
+    return question[:at] + slip[SLIPS[kind]] + question[at + 2 :]
