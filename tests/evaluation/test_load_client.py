@@ -13,7 +13,7 @@ QUESTIONS = [
     "How long do you keep a copy of my data?",
     "Who pays for the reader?",
     "Who pays for the reader?",
-    "Is it free?",
+    "Is the help desk free of charge?",
 ]
 
 
@@ -30,8 +30,8 @@ def test_a_question_is_mistyped_in_another_way_each_time() -> None:
 
 def test_no_request_repeats_another_whoever_asks() -> None:
     numbers = count()
-    asked = [call.body["query"] for call in islice(distinct(QUESTIONS, _ask, numbers), 60)]
-    asked += [call.body["query"] for call in islice(distinct(QUESTIONS, _ask, numbers), 60)]
+    asked = [call.body["query"] for call in islice(distinct(QUESTIONS, _ask, numbers), 27)]
+    asked += [call.body["query"] for call in islice(distinct(QUESTIONS, _ask, numbers), 27)]
     assert len(set(asked)) == len(asked)
     assert not set(asked) & set(QUESTIONS)
 
