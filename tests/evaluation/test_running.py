@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from inspect import signature
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 import pytest
 
 from steelyard.evaluation.benchmarks import BENCHMARKS, WITH_PEERS, _load, run_benchmark
 from steelyard.evaluation.refresh import MARK, index_refresh_seconds
-from steelyard.evaluation.run import request_of, run_items, scope_of
+from steelyard.evaluation.run import WARM_UP, request_of, run_items, scope_of
 from steelyard.evaluation.scoring import Truth, primary_metric, score
 from steelyard.schema.corpus import Citation, Hit, Passage
 from steelyard.schema.errors import ModelError, NotFoundError, SpendCapError, UserError
@@ -64,6 +65,49 @@ def test_a_failed_prediction_scores_zero_and_keeps_its_message() -> None:
 def test_a_spent_cap_stops_the_run_instead_of_scoring_zeros() -> None:
     with pytest.raises(SpendCapError):
         _scored([_answer("a", "four"), _answer("b", "broke"), _answer("c", "five")])
+
+
+class Waiting(Parrot):
+    """Waits at the first message that is not warm-up until the last was asked."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self.reached, self._last = Event(), last
+
+    def predict(self, request: Request, scope: Scope) -> Output:
+        if request.text == self._last:
+            self.reached.set()
+        if request.text == "first" and len(self.asked) >= WARM_UP:
+            assert self.reached.wait(60.0)
+        return super().predict(request, scope)
+
+
+def test_with_several_in_flight_no_prediction_waits_for_its_neighbour_and_results_stay_in_order() -> None:
+    texts = ["first", "b", "c", "d", "e", "last"]
+    items = [_answer(text, text) for text in texts]
+    found = run_items(
+        Waiting("last"), items, lambda item, out: score(item, out, Truth()), primary="accuracy", at_once=2
+    )
+
+    assert [one.output for one in found] == texts
+
+
+class Slow(Parrot):
+    """Takes a moment for everything but what ends the run."""
+
+    def predict(self, request: Request, scope: Scope) -> Output:
+        if request.text != "broke" and len(self.asked) >= WARM_UP:
+            Event().wait(0.1)
+        return super().predict(request, scope)
+
+
+def test_a_cap_that_is_spent_with_several_in_flight_starts_nothing_more() -> None:
+    slow = Slow()
+    items = [_answer(text, text) for text in ("a", "b", "c", "broke", *map(str, range(200)))]
+    with pytest.raises(SpendCapError):
+        run_items(slow, items, lambda item, out: score(item, out, Truth()), primary="accuracy", at_once=4)
+
+    assert len(slow.asked) < 50
 
 
 def test_tokens_read_from_a_cache_are_counted_as_tokens_in() -> None:
