@@ -41,7 +41,9 @@ def reading(
     def again(store: Own, /, *arguments: Given.args, **named: Given.kwargs) -> Result:
         try:
             return method(store, *arguments, **named)
-        except LANCE_ERRORS as error:
+        except Exception as error:
+            if not _theirs(error):
+                raise
             if "not found" not in str(error).lower():
                 raise damaged(error) from error
         store.forget()
@@ -60,8 +62,15 @@ def writing() -> Iterator[None]:
     """
     try:
         yield
-    except LANCE_ERRORS as error:
+    except Exception as error:
+        if not _theirs(error):
+            raise
         raise damaged(error) from error
+
+
+def _theirs(error: Exception) -> bool:
+    """Whether LanceDB raised it: an error, or a panic over a damaged file, whose class stands in no module to import it from."""
+    return isinstance(error, LANCE_ERRORS) or type(error).__name__ == "RustPanic"
 
 
 def damaged(error: Exception) -> StoreError:
