@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 WORKERS = 2
 CONNECTIONS = 32
-FLOOD_S, PACED_S = 15.0, 20.0
+FLOOD_S, PACED_S = 12.0, 15.0
 SECONDS_VARIABLE = "STEELYARD_BENCH_SECONDS"
 """Seconds of each measurement, where the usual ones are too long."""
 ROUNDS = 2
