@@ -174,6 +174,27 @@ def test_hindsight_prices_quality_and_names_what_decided():
     assert guessed.hindsight.regret_usd > 0
 
 
+def at_price(wrong):
+    judged = a_replay([*CHANGING, *STEADY], wrong=wrong, queries=100_000)
+    return backtest(judged, about(judged))
+
+
+def test_hindsight_says_from_which_price_of_a_wrong_answer_another_is_cheaper():
+    cheap = at_price(0.01).hindsight
+    assert cheap.best == "closed-book (never)"
+    assert cheap.flip_usd > 0.01
+    below, above = (at_price(cheap.flip_usd * factor).hindsight.totals_usd for factor in (0.99, 1.01))
+    assert below[cheap.best] < below[cheap.flip_to]
+    assert above[cheap.flip_to] < above[cheap.best]
+
+
+def test_a_lead_is_told_that_declining_is_dearer_than_being_wrong():
+    [flip] = [sentence for sentence in at_price(0.01).sentences if "USD a wrong answer on" in sentence]
+    assert "(now 0.01)" in flip
+    assert "A handoff (1.00 USD) is priced above a wrong answer" in flip
+    assert not [sentence for sentence in at_price(20.0).sentences if "A handoff" in sentence]
+
+
 def test_where_retrieval_declines_hindsight_does_not_choose_it():
     judged = a_replay(STEADY, right=False)
     report = backtest(judged, about(judged))

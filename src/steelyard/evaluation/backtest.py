@@ -8,6 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from statistics import median
 
+from steelyard.config import EconomicsSettings
+from steelyard.evaluation.flip_price import flip_price
 from steelyard.evaluation.hindsight import (
     CADENCES,
     ERRORS,
@@ -107,6 +109,7 @@ def backtest(judged: Judged, about: Replaying) -> Backtest:
         hindsight=hindsight,
         sentences=(
             *_sentences(ways, steps, about, hindsight, retraining, (len(judged.facts), as_trained)),
+            *_flip(hindsight, steps, judged.prices.economics),
             *(f"{name} is left out: {reason}" for name, reason in judged.replayed.left_out.items()),
         ),
         events=events(judged),
@@ -143,6 +146,7 @@ def _hindsight(ways: Sequence[Aged], judged: Judged, about: Replaying) -> Hindsi
     totals = {aged.name: total_usd(aged, judged) for aged in ways}
     best = min(ways, key=lambda aged: totals[aged.name])
     choice = _stood_for(about.verdict, ways, judged)
+    flip = flip_price(best, ways, totals, judged)
     return Hindsight(
         best=best.name,
         best_usd=totals[best.name],
@@ -151,6 +155,8 @@ def _hindsight(ways: Sequence[Aged], judged: Judged, about: Replaying) -> Hindsi
         regret_usd=totals[choice] - totals[best.name],
         totals_usd=totals,
         because=_because(best, ways, totals, judged),
+        flip_usd=flip.usd if flip else None,
+        flip_to=flip.candidate if flip else "",
     )
 
 
@@ -213,10 +219,32 @@ def _sentences(
     said += [_interval(one) for one in retraining]
     regret = f"{hindsight.regret_usd:,.0f} USD" if hindsight.regret_usd >= 1 else "nothing"
     said.append(
-        f"In hindsight {hindsight.best} was the best choice, because {hindsight.because}. The criteria alone said "
+        f"In hindsight {hindsight.best} was the cheapest choice, because {hindsight.because}. The criteria alone said "
         f"{hindsight.verdict.replace('_', ' ')} on the first day ({hindsight.choice}); that would have cost {regret} more."
     )
     return said
+
+
+def _flip(hindsight: Hindsight, steps: Sequence[AgedStep], prices: EconomicsSettings) -> list[str]:
+    """What a wrong answer would have to cost for another to be the cheapest; nothing where no price does it."""
+    if hindsight.flip_usd is None:
+        return []
+
+    def right(name: str) -> float:
+        own = [step.accuracy.mean for step in steps if step.candidate == name]
+        return sum(own) / len(own)
+
+    said = (
+        f"From {hindsight.flip_usd:,.2f} USD a wrong answer on (now {prices.wrong_answer_usd:,.2f}), {hindsight.flip_to} would have "
+        f"been cheaper: over all steps it was right on {right(hindsight.flip_to):.0%} of the questions, "
+        f"{hindsight.best} on {right(hindsight.best):.0%}."
+    )
+    if prices.handoff_usd > prices.wrong_answer_usd:
+        said += (
+            f" A handoff ({prices.handoff_usd:,.2f} USD) is priced above a wrong answer, so declining is dear even where it is right: "
+            "set wrong_answer_usd to what a wrong answer really costs you."
+        )
+    return [said]
 
 
 def _staleness(aged: Aged, steps: Sequence[AgedStep]) -> str:

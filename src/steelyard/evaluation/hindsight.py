@@ -235,6 +235,11 @@ def _step_lines(
     }
 
 
+def lengths(moments: Sequence[datetime]) -> list[float]:
+    """Months that each step stands for: until the next; the last one lasts as long as the one before, a lone one a month."""
+    return [_length(moments, place) for place in range(len(moments))]
+
+
 def _length(moments: Sequence[datetime], place: int) -> float:
     if len(moments) == 1:
         return 1.0

@@ -100,7 +100,8 @@ class Retraining:
 class Hindsight:
     """What would have been cheapest, errors priced in, and what deciding at the first step by the criteria alone would have cost more.
 
-    `choice` is the candidate that the criteria stood for at the first step, `verdict` the recommendation as they gave it.
+    `choice` is the candidate that the criteria stood for at the first step, `verdict` the recommendation as they gave it. From
+    `flip_usd` a wrong answer on, `flip_to` would have been the cheapest; None and "" where no price turns the order.
     """
 
     best: str
@@ -110,6 +111,8 @@ class Hindsight:
     regret_usd: float
     totals_usd: Mapping[str, float]
     because: str
+    flip_usd: float | None = None
+    flip_to: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +178,7 @@ class Backtest:
                 **self.hindsight.__dict__,
                 "best_usd": round(self.hindsight.best_usd, 2),
                 "regret_usd": round(self.hindsight.regret_usd, 2),
+                "flip_usd": None if self.hindsight.flip_usd is None else round(self.hindsight.flip_usd, 4),
                 "totals_usd": {name: round(usd, 2) for name, usd in self.hindsight.totals_usd.items()},
             },
             "sentences": list(self.sentences),
