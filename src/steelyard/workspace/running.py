@@ -23,6 +23,7 @@ from steelyard.workspace.parts import Parts
 
 if TYPE_CHECKING:
     from steelyard.config import Settings
+    from steelyard.schema.releases import Release
     from steelyard.workspace.paths import State
 
 KEPT_VERSIONS = 3
@@ -154,7 +155,15 @@ def in_force(parts: Parts) -> InForce:
     Raises:
         UserError: no component has a version that could answer, and there are no documents to search either.
     """
-    release = parts.releases.in_force()
+    while True:
+        release = parts.releases.in_force()
+        found = _in_force(parts, release)
+        # Each component's version is read by itself: what another process releases meanwhile must not stand under the number before it.
+        if parts.releases.in_force() == release:
+            return found
+
+
+def _in_force(parts: Parts, release: Release | None) -> InForce:
     versions = []
     for name, settings in parts.settings.components.items():
         try:
