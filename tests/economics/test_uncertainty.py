@@ -10,6 +10,7 @@ from steelyard.economics.cost_model import costs
 from steelyard.economics.sampling import draw_inputs, quantile, total_draws, uncertain_inputs
 from steelyard.economics.scenario import scenario_from_json
 from steelyard.economics.uncertainty import evppi, simulate, total_order
+from steelyard.evaluation.bench_money import SCENARIO
 from steelyard.schema.economics import Input, Option, Range, Scenario
 from steelyard.schema.errors import FactsError
 
@@ -19,20 +20,7 @@ def lump(name: str, usd: object) -> Option:
 
 
 def wide() -> Scenario:
-    return scenario_from_json(
-        {
-            "queries_per_month": {"low": 300_000, "high": 3_000_000},
-            "growth_per_month": {"low": 0, "mode": 0.02, "high": 0.05},
-            "hour_usd": {"low": 60, "mode": 95, "high": 150},
-            "tokens": {"context": {"low": 1000, "mode": 3000, "high": 8000}},
-            "rag": {"setup_hours": {"low": 60, "mode": 160, "high": 500}},
-            "fine_tune": {
-                "setup_hours": {"low": 100, "mode": 320, "high": 900},
-                "update_hours": {"low": 10, "mode": 60, "high": 120},
-                "hosting_usd_per_month": {"low": 800, "high": 8000},
-            },
-        }
-    )
+    return scenario_from_json(SCENARIO)
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_a_close_one():
