@@ -200,7 +200,7 @@ def test_rows_held_out_in_turn_change_how_sure_a_router_is_and_nothing_else(name
     texts = [item.text for item in rows[100:]]
     kind = CANDIDATES.load(name)
     told = kind(TOOLS).fit(rows[:88], rows[88:100]).predict_many(texts)
-    monkeypatch.setattr(kind, "held_out_in_turn", False)
+    monkeypatch.setattr(kind, "_temperature_of", lambda *_: 1.0)
     plain = kind(TOOLS).fit(rows[:88], rows[88:100]).predict_many(texts)
 
     assert [output.label for output in told] == [output.label for output in plain]

@@ -59,7 +59,6 @@ class Router(ABC):
 
     name = "router"
     encodes = True
-    held_out_in_turn = False  # whether it is quick enough to be fitted once more for each fold
 
     def __init__(self, tools: Tools, *, refit: bool = True) -> None:
         self._tools = tools
@@ -157,10 +156,6 @@ class Router(ABC):
     def _learn(self, _train: Labelled, _held: Labelled) -> Votes:
         """Fit; returns the votes on `held`, made before those rows were learned from."""
 
-    def _vote_without(self, _rest: Labelled, _held: Labelled) -> Votes:
-        """Votes on `_held` with the settings that `_learn` chose, fitted on `_rest`; asked only where rows are `held_out_in_turn`."""
-        raise NotImplementedError
-
     @abstractmethod
     def _vote(self, _texts: list[str], _vectors: Vectors) -> Votes: ...
 
@@ -170,21 +165,9 @@ class Router(ABC):
     @abstractmethod
     def _restore(self, _arrays: Arrays, _meta: dict[str, Any]) -> None: ...
 
-    def _temperature_of(self, items: Sequence[Item], known: Labelled, unseen: Labelled) -> float:
-        """What calibrated votes are divided by: told by all rows, each held out once, where validation rows are few."""
-        rows = known + unseen
-        enough = len(unseen.labels) >= ENOUGH_TO_CALIBRATE or len(rows.labels) > MOST_TO_FIT
-        if not (self.held_out_in_turn and self._refit) or enough:
-            return 1.0
-        cluster_of = np.zeros(len(items), dtype=np.int64)
-        for number, places in enumerate(cluster_rows(items)):
-            cluster_of[places] = number
-
-        def fitted_on(rest: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[Logits, list[str]]:
-            votes = self._vote_without(rows.at(rest), rows.at(held))
-            return votes.log_probabilities, votes.labels
-
-        return cross_fitted_temperature(rows.labels, cluster_of.tolist(), fitted_on, seed=self._tools.seed)
+    def _temperature_of(self, _items: Sequence[Item], _known: Labelled, _unseen: Labelled) -> float:
+        """What calibrated votes are divided by."""
+        return 1.0
 
     def _tempered(self, votes: Votes) -> Votes:
         return replace(votes, log_probabilities=log_softmax(votes.log_probabilities / self._last_temperature))
@@ -229,13 +212,36 @@ class Router(ABC):
             )
 
 
-class LinearRouter(Router):
+class QuickRouter(Router):
+    """A router that is quick enough to be fitted once more for each fold of its rows."""
+
+    @abstractmethod
+    def _vote_without(self, _rest: Labelled, _held: Labelled) -> Votes:
+        """Votes on `_held` with the settings that `_learn` chose, fitted on `_rest`."""
+
+    def _temperature_of(self, items: Sequence[Item], known: Labelled, unseen: Labelled) -> float:
+        """What calibrated votes are divided by: told by all rows, each held out once, where validation rows are few."""
+        rows = known + unseen
+        enough = len(unseen.labels) >= ENOUGH_TO_CALIBRATE or len(rows.labels) > MOST_TO_FIT
+        if not self._refit or enough:
+            return 1.0
+        cluster_of = np.zeros(len(items), dtype=np.int64)
+        for number, places in enumerate(cluster_rows(items)):
+            cluster_of[places] = number
+
+        def fitted_on(rest: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[Logits, list[str]]:
+            votes = self._vote_without(rows.at(rest), rows.at(held))
+            return votes.log_probabilities, votes.labels
+
+        return cross_fitted_temperature(rows.labels, cluster_of.tolist(), fitted_on, seed=self._tools.seed)
+
+
+class LinearRouter(QuickRouter):
     """A tuned head: logistic regression on embeddings, blended with a lexical classifier."""
 
     name = "linear"
     lexical = True
     dense = True
-    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         self._head = LinearHead(seed=self._tools.seed, refit=self._refit, lexical=self.lexical, dense=self.dense)
@@ -264,11 +270,10 @@ class TfidfRouter(LinearRouter):
     encodes = False
 
 
-class KnnRouter(Router):
+class KnnRouter(QuickRouter):
     """A vote of the nearest labelled examples; mending an example takes effect at once."""
 
     name = "knn"
-    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         self._examples = NearestExamples().fit(
@@ -293,11 +298,10 @@ class KnnRouter(Router):
         self._examples = NearestExamples.from_state(arrays, meta)
 
 
-class CascadeRouter(Router):
+class CascadeRouter(QuickRouter):
     """The hybrid: the tuned head and the nearest examples, weighed against each other on validation rows."""
 
     name = "cascade"
-    held_out_in_turn = True
 
     def _learn(self, train: Labelled, held: Labelled) -> Votes:
         head = LinearHead(seed=self._tools.seed, refit=self._refit)
