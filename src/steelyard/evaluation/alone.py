@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from steelyard.components.nearness import Latest
+from steelyard.models.fronting import FrontingEncoder
 from steelyard.models.interface import Encoder, TokenEncoder, Vectors
 
 SPREAD_TEXTS = 16
@@ -18,7 +19,7 @@ KEPT_TOKENS = 1_000
 A text of 20 tokens takes 30 kB."""
 
 
-class AloneEncoder:
+class AloneEncoder(FrontingEncoder):
     """An encoder that embeds each text alone, `threads` at the same time where they are many. Safe for several threads.
 
     A vector's last digits depend on the texts that it is embedded with: alone, a replay gives the same answers in whatever order it asks,
@@ -26,18 +27,8 @@ class AloneEncoder:
     """
 
     def __init__(self, inner: Encoder, threads: int = 1) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._threads = threads
-
-    @property
-    def name(self) -> str:
-        """The inner encoder's name: the vectors are the same."""
-        return self.inner.name
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return self.inner.dim
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
@@ -47,10 +38,6 @@ class AloneEncoder:
             with ThreadPoolExecutor(self._threads) as pool:
                 return np.stack(list(pool.map(self._alone, texts)))
         return np.stack([self._alone(text) for text in texts])
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """See `Encoder.count_tokens`."""
-        return self.inner.count_tokens(texts)
 
     def _alone(self, text: str) -> Vectors:
         vector: Vectors = self.inner.encode([text])[0]

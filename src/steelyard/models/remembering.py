@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 
+from steelyard.models.fronting import FrontingEncoder
 from steelyard.models.interface import Encoder, TogetherEncoder, Vectors
 from steelyard.models.metering import record
 from steelyard.models.vector_cache import CachedEncoder
@@ -21,7 +22,7 @@ KEPT_TEXTS = 4096
 NOTHING_OWED: dict[bytes, Usage] = {}
 
 
-class RememberingEncoder:
+class RememberingEncoder(FrontingEncoder):
     """An encoder in front of another that embeds a text once, as long as it is among the last `kept` texts.
 
     Only the vectors are kept, under a hash of the text. Safe for many threads; only what the inner encoder does is metered. `written`
@@ -29,23 +30,13 @@ class RememberingEncoder:
     """
 
     def __init__(self, inner: Encoder, kept: int = KEPT_TEXTS, written: CachedEncoder | None = None) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._written = written
         self._most = kept
         self._vectors: OrderedDict[bytes, Vectors] = OrderedDict()
         # What texts took that were embedded ahead and that nobody has asked for yet.
         self._owed: dict[bytes, Usage] = {}
         self._guard = Lock()
-
-    @property
-    def name(self) -> str:
-        """The inner encoder's name: the vectors are the same."""
-        return self.inner.name
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return self.inner.dim
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
@@ -85,10 +76,6 @@ class RememberingEncoder:
     def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """See `Recalling.recall`: what is written; what is only remembered is left to `encode`."""
         return self._written.known(texts) if self._written is not None else {}
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """See `Encoder.count_tokens`."""
-        return self.inner.count_tokens(texts)
 
     def _keep(self, fresh: dict[bytes, Vectors], owed: dict[bytes, Usage] = NOTHING_OWED) -> None:
         with self._guard:

@@ -14,6 +14,7 @@ from threading import Lock
 
 import numpy as np
 
+from steelyard.models.fronting import FrontingEncoder
 from steelyard.models.interface import Encoder, Vectors
 
 log = logging.getLogger("steelyard.models")
@@ -32,7 +33,7 @@ class _Place:
     file: int
 
 
-class CachedEncoder:
+class CachedEncoder(FrontingEncoder):
     """An encoder that remembers: vectors by encoder name and content hash in one SQLite file, safe for several threads and processes.
 
     Worth it for passages and labelled rows. Queries of strangers should go to the inner encoder, or the file grows
@@ -40,20 +41,10 @@ class CachedEncoder:
     """
 
     def __init__(self, inner: Encoder, path: Path) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.path = path
         self._guard = Lock()
         self._opened: tuple[_Place, sqlite3.Connection] | None = None
-
-    @property
-    def name(self) -> str:
-        """The inner encoder's name: the vectors are the same."""
-        return self.inner.name
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return self.inner.dim
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
@@ -94,10 +85,6 @@ class CachedEncoder:
             log.warning("%s cannot be read, so what it holds is embedded again: %s", self.path.name, error)
             return {}
         return {text: known[key] for text, key in keys.items() if key in known}
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """See `Encoder.count_tokens`."""
-        return self.inner.count_tokens(texts)
 
     def _database(self) -> sqlite3.Connection:
         """The connection. It stays open, as closing the last one writes the whole journal to disk: 20 ms for a single text.
